@@ -1,0 +1,109 @@
+# Frankenetes: a Kubernetes cluster made of container groups.
+# `make help` lists what there is to call.
+
+SHELL := /bin/bash
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+VERSION    ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+BIN        := bin
+CLUSTER    ?= frankenetes
+SUDO       := $(if $(filter 0,$(shell id -u)),,sudo)
+BUSYBOX    := /bin/busybox
+GO         := go
+export CGO_ENABLED := 0
+export GOFLAGS := -buildvcs=false
+
+# The version of a module that go.mod pins.
+pinned = $(shell sed -n 's|^[[:space:]]*$(1) \(v[^ ]*\).*|\1|p' go.mod | head -n 1)
+KUBERNETES := $(call pinned,k8s.io/kubernetes)
+CONTAINERD := $(call pinned,github.com/containerd/containerd/v2)
+RUNC       := $(call pinned,github.com/opencontainers/runc)
+
+kube_minor    = $(word 2,$(subst ., ,$(KUBERNETES)))
+kube_version := $(foreach p,k8s.io/component-base/version k8s.io/client-go/pkg/version,\
+	-X $(p).gitVersion=$(KUBERNETES) -X $(p).gitMajor=1 -X $(p).gitMinor=$(kube_minor) -X $(p).gitTreeState=clean)
+
+# Our own sources, by what they go into. go.mod pins everything else.
+sources = $(shell find $(1) -name '*.go' -not -name '*_test.go' 2>/dev/null)
+
+OURS  := $(addprefix $(BIN)/,frankenetes hyperkube agent hello pause)
+TOOLS := $(addprefix $(BIN)/,containerd containerd-shim-runc-v2 runc cni/bridge cni/host-local cni/loopback agnhost)
+
+.PHONY: help
+help: ## Show this list
+	@echo 'make TARGET, one of:'; sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+
+.PHONY: up
+up: build ## Build everything, start the embedded cloud, create the cluster
+	$(SUDO) $(BIN)/frankenetes up $(CLUSTER)
+
+.PHONY: build
+build: $(OURS) $(TOOLS) $(BIN)/images/index.json ## Build all binaries and images into bin/
+
+.PHONY: test
+test: unit e2e ## Run all tests, end to end ones included (needs root)
+
+.PHONY: unit
+unit: deps ## Run the unit tests with the race detector
+	CGO_ENABLED=1 $(GO) test -race -timeout 20m $(shell $(GO) list ./... | grep -v /test/)
+
+.PHONY: e2e
+e2e: build ## Run the end-to-end tests on real containers (needs root)
+	$(SUDO) env PATH="$$PATH" GOFLAGS=$(GOFLAGS) CGO_ENABLED=0 FRANKENETES_BIN=$(abspath $(BIN)) \
+		$(GO) test -count=1 -timeout 30m -v ./test/...
+
+.PHONY: lint
+lint: ## Check format, vet and staticcheck
+	@out="$$(gofmt -l $$(git ls-files '*.go'))"; [ -z "$$out" ] || { echo "not gofmt-ed:"; echo "$$out"; exit 1; }
+	$(GO) vet ./...
+	$(GO) tool staticcheck ./...
+
+.PHONY: clean
+clean: ## Remove what was built
+	rm -rf $(BIN)
+
+# What the build needs from the distribution: libseccomp for runc, a static
+# busybox for the test image.
+.PHONY: deps
+deps:
+	@hack/deps
+
+$(BIN)/frankenetes: go.mod go.sum $(call sources,cmd/frankenetes cluster cloud embedded pki images) | deps
+	$(GO) build -o $@ -ldflags '-s -w -X main.version=$(VERSION) -X main.kubernetes=$(KUBERNETES)' ./cmd/frankenetes
+
+$(BIN)/hyperkube: go.mod go.sum $(call sources,cmd/hyperkube node cloud pki agent/protocol) | deps
+	$(GO) build -o $@ -ldflags '-s -w $(kube_version)' ./cmd/hyperkube
+
+$(BIN)/agent: go.mod go.sum $(call sources,cmd/agent agent) | deps
+	$(GO) build -o $@ -trimpath -ldflags '-s -w -X main.version=$(VERSION)' ./cmd/agent
+
+$(BIN)/hello: go.mod go.sum $(call sources,cmd/hello) | deps
+	$(GO) build -o $@ -trimpath -ldflags '-s -w -X main.version=$(VERSION)' ./cmd/hello
+
+$(BIN)/pause: images/pause/pause.c | deps
+	@mkdir -p $(@D)
+	$(CC) -Os -Wall -Wextra -Werror -static -s -o $@ $<
+
+# The programs of others change only when their pinned version does.
+CONTAINERD_VERSION := -X github.com/containerd/containerd/v2/version.Version=$(CONTAINERD) \
+	-X github.com/containerd/containerd/v2/version.Package=github.com/containerd/containerd/v2
+
+$(BIN)/containerd $(BIN)/containerd-shim-runc-v2: go.mod go.sum | deps
+	$(GO) build -o $@ -trimpath -ldflags '-s -w $(CONTAINERD_VERSION)' github.com/containerd/containerd/v2/cmd/$(@F)
+
+$(BIN)/runc: go.mod go.sum | deps
+	CGO_ENABLED=1 $(GO) build -o $@ -trimpath -tags 'seccomp netgo osusergo' \
+		-ldflags "-s -w -X main.version=$(RUNC:v%=%) -extldflags '-static'" github.com/opencontainers/runc
+
+$(BIN)/cni/bridge $(BIN)/cni/loopback: go.mod go.sum | deps
+	$(GO) build -o $@ -trimpath -ldflags '-s -w' github.com/containernetworking/plugins/plugins/main/$(@F)
+
+$(BIN)/cni/host-local: go.mod go.sum | deps
+	$(GO) build -o $@ -trimpath -ldflags '-s -w' github.com/containernetworking/plugins/plugins/ipam/$(@F)
+
+$(BIN)/agnhost: go.mod go.sum | deps
+	$(GO) build -o $@ -trimpath -ldflags '-s -w' k8s.io/kubernetes/test/images/agnhost
+
+$(BIN)/images/index.json: $(addprefix $(BIN)/,hyperkube agent hello pause agnhost) $(call sources,images cmd/images)
+	$(GO) run ./cmd/images -bin $(BIN) -kubernetes $(KUBERNETES) -busybox $(BUSYBOX)
