@@ -1,0 +1,42 @@
+package arm
+
+import (
+	"fmt"
+	"net/http"
+	"time"
+)
+
+// Error is a failure as ARM tells it to a client.
+type Error struct {
+	// Status is the HTTP status.
+	Status int
+	// Code is the word that programs compare, Message is for people, Target
+	// names the part of the request that is meant.
+	Code, Message, Target string
+	// RetryAfter, when not zero, becomes the Retry-After header, in seconds.
+	RetryAfter time.Duration
+}
+
+// Error returns code and message.
+func (e *Error) Error() string { return e.Code + ": " + e.Message }
+
+// NotFound says that a resource of a type, such as
+// "Microsoft.ContainerInstance/containerGroups", is not in its group.
+func NotFound(resourceType, name, group string) *Error {
+	return &Error{
+		Status: http.StatusNotFound,
+		Code:   "ResourceNotFound",
+		Message: fmt.Sprintf("The Resource '%s/%s' under resource group '%s' was not found.",
+			resourceType, name, group),
+	}
+}
+
+// BadRequest is a refusal of what the client sent.
+func BadRequest(code, format string, args ...any) *Error {
+	return &Error{Status: http.StatusBadRequest, Code: code, Message: fmt.Sprintf(format, args...)}
+}
+
+// Conflict is a refusal because of the state that a resource is in.
+func Conflict(code, format string, args ...any) *Error {
+	return &Error{Status: http.StatusConflict, Code: code, Message: fmt.Sprintf(format, args...)}
+}

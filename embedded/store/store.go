@@ -1,0 +1,140 @@
+// Package store keeps the records of the embedded cloud in one file. It exists
+// so that a cloud outlives its daemon: every resource is written, and on disk,
+// before a client is told that it exists.
+//
+// A record is a JSON value under a kind and a key. Keys of resources are their
+// ARM ids in lower case, so that the records of a resource group are one run
+// of keys.
+package store
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
+)
+
+var (
+	// ErrNotFound is returned by Get when there is no such record.
+	ErrNotFound = errors.New("no such record")
+	// ErrLocked is returned by Open when another process has the file open.
+	ErrLocked = errors.New("in use by another process")
+)
+
+// lockWait is how long Open waits for a process that is just ending.
+const lockWait = 250 * time.Millisecond
+
+// Store is the open file. It is safe for concurrent use.
+type Store struct {
+	db *bbolt.DB
+}
+
+// Open opens the file, making it, readable by its owner only, where there is
+// none. It returns ErrLocked when another process holds it.
+func Open(path string) (*Store, error) {
+	db, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: lockWait, FreelistType: bbolt.FreelistMapType})
+	if errors.Is(err, bolterrors.ErrTimeout) {
+		return nil, fmt.Errorf("open store %s: %w", path, ErrLocked)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open store %s: %w", path, err)
+	}
+	return &Store{db: db}, nil
+}
+
+// Close waits for running transactions and lets go of the file.
+func (s *Store) Close() error {
+	if err := s.db.Close(); err != nil {
+		return fmt.Errorf("close store: %w", err)
+	}
+	return nil
+}
+
+// Put writes v as the record of that kind and key. It is on disk when Put returns.
+func (s *Store) Put(kind, key string, v any) error {
+	value, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Errorf("encode %s %s: %w", kind, key, err)
+	}
+	err = s.db.Update(func(tx *bbolt.Tx) error {
+		bucket, err := tx.CreateBucketIfNotExists([]byte(kind))
+		if err != nil {
+			return err
+		}
+		return bucket.Put([]byte(key), value)
+	})
+	if err != nil {
+		return fmt.Errorf("store %s %s: %w", kind, key, err)
+	}
+	return nil
+}
+
+// Get reads a record into v, or returns ErrNotFound.
+func (s *Store) Get(kind, key string, v any) error {
+	err := s.db.View(func(tx *bbolt.Tx) error {
+		bucket := tx.Bucket([]byte(kind))
+		if bucket == nil {
+			return ErrNotFound
+		}
+		value := bucket.Get([]byte(key))
+		if value == nil {
+			return ErrNotFound
+		}
+		return json.Unmarshal(value, v)
+	})
+	if err != nil {
+		return fmt.Errorf("read %s %s: %w", kind, key, err)
+	}
+	return nil
+}
+
+// Delete removes a record. To delete what is absent is no error.
+func (s *Store) Delete(kind, key string) error {
+	err := s.db.Update(func(tx *bbolt.Tx) error {
+		bucket := tx.Bucket([]byte(kind))
+		if bucket == nil {
+			return nil
+		}
+		return bucket.Delete([]byte(key))
+	})
+	if err != nil {
+		return fmt.Errorf("delete %s %s: %w", kind, key, err)
+	}
+	return nil
+}
+
+// Each calls fn for every record of a kind whose key starts with prefix, in
+// the order of their keys, as they were at one moment. fn may use the store.
+// An error of fn ends the walk and is returned as it is.
+func (s *Store) Each(kind, prefix string, fn func(key string, value []byte) error) error {
+	type record struct {
+		key   string
+		value []byte
+	}
+	var records []record
+	// Copied first: a write inside a bbolt read transaction can deadlock.
+	err := s.db.View(func(tx *bbolt.Tx) error {
+		bucket := tx.Bucket([]byte(kind))
+		if bucket == nil {
+			return nil
+		}
+		cursor := bucket.Cursor()
+		for k, v := cursor.Seek([]byte(prefix)); k != nil && bytes.HasPrefix(k, []byte(prefix)); k, v = cursor.Next() {
+			records = append(records, record{string(k), bytes.Clone(v)})
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("list %s %s: %w", kind, prefix, err)
+	}
+	for _, r := range records {
+		if err := fn(r.key, r.value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
