@@ -123,4 +123,3 @@ func parseID(name string) (protocol.ID, bool) {
 	ok = ok && group != "" && container != "" && !strings.Contains(container, "/")
 	return protocol.ID{Group: group, Container: container}, ok
 }
-

@@ -91,7 +91,7 @@ func (h *Hub) Serve(ctx context.Context, l net.Listener) error {
 		_ = l.Close()
 		return err
 	}
-	gate := &gate{Listener: l}
+	gate := newGate(l)
 	failed := make(chan error, 1)
 	go func() { failed <- server.ServeTLS(gate, "", "") }()
 	select {
@@ -104,7 +104,7 @@ func (h *Hub) Serve(ctx context.Context, l net.Listener) error {
 	h.close()
 	_ = server.Close()
 	<-failed
-	gate.conns.Wait()
+	gate.close()
 	return err
 }
 
@@ -174,7 +174,6 @@ var ErrClosed = errors.New("the agents' endpoint is closed")
 // may come back with its certificate, since that is how groups are adopted.
 func (h *Hub) Forget(group string) {
 	h.mu.Lock()
-	defer h.mu.Unlock()
 	now := time.Now()
 	for name, at := range h.forgotten {
 		if now.Sub(at) > CertificateLifetime { // nothing of it is valid any more
@@ -187,9 +186,14 @@ func (h *Hub) Forget(group string) {
 			delete(h.tokens, hash)
 		}
 	}
+	var links []*link
 	for id, l := range h.links {
 		if id.Group == group {
-			l.close()
+			links = append(links, l)
 		}
+	}
+	h.mu.Unlock()
+	for _, l := range links { // unlocked, since close removes them
+		l.close()
 	}
 }

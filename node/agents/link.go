@@ -2,7 +2,9 @@ package agents
 
 import (
 	"crypto/tls"
+	"maps"
 	"net"
+	"slices"
 	"sync"
 
 	"frankenetes.dev/agent/protocol"
@@ -25,11 +27,14 @@ type conn struct {
 	*tls.Conn
 	once   sync.Once
 	closed chan struct{}
+	// ended is called once, before closed is closed.
+	ended func()
 }
 
 func (c *conn) Close() error {
 	err := net.ErrClosed
 	c.once.Do(func() {
+		c.ended()
 		err = c.Conn.Close()
 		close(c.closed)
 	})
@@ -44,13 +49,15 @@ func (h *Hub) accept(tlsConn *tls.Conn) {
 		return
 	}
 	c := &conn{Conn: tlsConn, closed: make(chan struct{})}
+	l := &link{id: id, conn: c, settled: make(chan struct{})}
+	c.ended = func() { h.remove(l) }
 	defer c.Close()
 	clientConn, err := h.transport.NewClientConn(c)
 	if err != nil {
 		h.log.Warn("open agent's connection", "group", id.Group, "container", id.Container, "error", err)
 		return
 	}
-	l := &link{id: id, conn: c, settled: make(chan struct{}), client: protocol.NewClient(clientConn, c.closed)}
+	l.client = protocol.NewClient(clientConn, c.closed)
 	defer close(l.settled)
 	old, ok := h.add(l)
 	if !ok {
@@ -71,7 +78,7 @@ func (h *Hub) attend(l *link) {
 		h.opts.OnConnect(l.id, l.client)
 	}
 	<-l.conn.closed
-	h.remove(l)
+	h.remove(l) // once more, should it have ended before it was added
 	h.log.Debug("agent disconnected", "group", l.id.Group, "container", l.id.Container)
 	if h.opts.OnDisconnect != nil {
 		h.opts.OnDisconnect(l.id)
@@ -104,43 +111,12 @@ func (h *Hub) remove(l *link) {
 // close ends every link, lets no other in, and wakes all who wait for one.
 func (h *Hub) close() {
 	h.mu.Lock()
-	defer h.mu.Unlock()
 	h.closing = true
-	for _, l := range h.links {
-		l.close()
-	}
+	links := slices.Collect(maps.Values(h.links))
 	close(h.arrived)
 	h.arrived = make(chan struct{})
-}
-
-// gate counts the connections of a listener, so that whoever closed them all
-// can wait for their goroutines: net/http closes a connection last of all.
-type gate struct {
-	net.Listener
-	conns sync.WaitGroup
-}
-
-func (g *gate) Accept() (net.Conn, error) {
-	c, err := g.Listener.Accept()
-	if err != nil {
-		return nil, err
+	h.mu.Unlock()
+	for _, l := range links { // unlocked, since close removes them
+		l.close()
 	}
-	if tcp, ok := c.(*net.TCPConn); ok {
-		// The second line of defence behind HTTP/2's pings.
-		_ = tcp.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true, Idle: readIdle, Interval: pingTimeout, Count: 3})
-	}
-	g.conns.Add(1)
-	return &counted{Conn: c, done: g.conns.Done}, nil
-}
-
-type counted struct {
-	net.Conn
-	once sync.Once
-	done func()
-}
-
-func (c *counted) Close() error {
-	err := c.Conn.Close()
-	c.once.Do(c.done)
-	return err
 }
