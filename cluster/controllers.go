@@ -1,0 +1,60 @@
+package cluster
+
+// controllerManager runs Kubernetes' control loops.
+func (s *signer) controllerManager(r *Record) (component, error) {
+	c, err := s.controller(ControllerManager, "kube-controller-manager", "system:kube-controller-manager")
+	if err != nil {
+		return c, err
+	}
+	c.command = append(c.command,
+		arg("cluster-name", s.spec.Name),
+		arg("use-service-account-credentials", "true"),
+		arg("service-account-private-key-file", secret("service-accounts.key")),
+		arg("root-ca-file", secret("ca.crt")),
+		arg("cluster-signing-cert-file", secret("ca.crt")),
+		arg("cluster-signing-key-file", secret("ca.key")),
+		arg("service-cluster-ip-range", serviceRange),
+		arg("allocate-node-cidrs", "false"),
+		arg("concurrent-gc-syncs", "4"),
+	)
+	c.secrets["ca.key"] = r.Authorities.Cluster.Key
+	c.secrets["service-accounts.key"] = r.Authorities.ServiceAccounts
+	return c, nil
+}
+
+// scheduler assigns pods to nodes.
+func (s *signer) scheduler() (component, error) {
+	return s.controller(Scheduler, "kube-scheduler", "system:kube-scheduler")
+}
+
+// controller is what the two have in common: they speak to the API server
+// with a certificate of their own and elect a leader, so that two of them, for
+// whatever reason they came to be, never work at once.
+func (s *signer) controller(name, program, user string) (component, error) {
+	kubeconfig, err := s.kubeconfig(user)
+	if err != nil {
+		return component{}, err
+	}
+	server, err := s.server(name)
+	if err != nil {
+		return component{}, err
+	}
+	return component{
+		name: name,
+		command: []string{"/usr/local/bin/" + program,
+			arg("kubeconfig", secret("kubeconfig")),
+			arg("authentication-kubeconfig", secret("kubeconfig")),
+			arg("authorization-kubeconfig", secret("kubeconfig")),
+			arg("client-ca-file", secret("ca.crt")),
+			arg("tls-cert-file", secret("server.crt")),
+			arg("tls-private-key-file", secret("server.key")),
+			arg("leader-elect", "true"),
+			arg("profiling", "false"),
+		},
+		cpu: 1, memory: 1,
+		secrets: map[string][]byte{
+			"kubeconfig": kubeconfig, "ca.crt": s.cluster.CertPEM(),
+			"server.crt": server.Cert, "server.key": server.Key,
+		},
+	}, nil
+}

@@ -1,0 +1,138 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"frankenetes.dev/cloud"
+	"frankenetes.dev/fault"
+)
+
+// Operator does the verbs to the clusters of one cloud.
+type Operator struct {
+	cloud    *cloud.Connection
+	progress Progress
+}
+
+// NewOperator returns an operator that reports its steps to progress.
+func NewOperator(c *cloud.Connection, progress Progress) *Operator {
+	return &Operator{cloud: c, progress: progress}
+}
+
+// subject is one cluster in the course of a verb.
+type subject struct {
+	*Operator
+	record  *Record
+	storage storage
+	signer  *signer
+	// ready is closed when the API server is ready, in this verb.
+	ready chan struct{}
+}
+
+func (o *Operator) subject(r *Record, st storage) (*subject, error) {
+	s := &subject{Operator: o, record: r, storage: st, ready: make(chan struct{})}
+	var err error
+	s.signer, err = newSigner(r, o.cloud.Config)
+	return s, err
+}
+
+// open loads a cluster that exists.
+func (o *Operator) open(ctx context.Context, name string) (*subject, error) {
+	if err := CheckName(name); err != nil {
+		return nil, err
+	}
+	record, st, err := load(ctx, o.cloud, name)
+	if err != nil {
+		return nil, err
+	}
+	return o.subject(record, st)
+}
+
+func (s *subject) name() string { return s.record.Spec.Name }
+
+// put asks the cloud for a component.
+func (s *subject) put(ctx context.Context, c component, err error) error {
+	if err != nil {
+		return err
+	}
+	err = s.cloud.PutGroup(ctx, s.name(), c.name, c.group(s.record.Spec, s.storage))
+	if cloud.Code(err) == "HostPortUnavailable" {
+		return fault.New(fault.Conflict, "end the program that uses it, or choose another with --port", "%w", err)
+	}
+	return err
+}
+
+// pollEvery is the pause between two looks at a group; it grows to pollAtMost,
+// since a cloud far away limits how often it may be asked.
+const (
+	pollEvery  = 50 * time.Millisecond
+	pollAtMost = 2 * time.Second
+)
+
+// poll calls look, with growing pauses, until it says done or fails.
+func poll(ctx context.Context, look func() (done bool, err error)) error {
+	for pause := pollEvery; ; pause = min(pause*5/4, pollAtMost) {
+		done, err := look()
+		if done || err != nil {
+			return err
+		}
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// awaitRunning waits until a component's container runs, or says why it will not.
+func (s *subject) awaitRunning(ctx context.Context, name string) error {
+	return poll(ctx, func() (bool, error) {
+		g, err := s.look(ctx, name)
+		if err != nil {
+			return false, err
+		}
+		view := g.Properties.InstanceView
+		return view != nil && deref(view.State) == "Running", nil
+	})
+}
+
+// guard runs wait and, beside it, keeps looking at a component; it ends with
+// wait, or with an error as soon as the component is broken.
+func (s *subject) guard(ctx context.Context, name string, wait func(ctx context.Context) error) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	broken := make(chan error, 1)
+	go func() {
+		broken <- poll(ctx, func() (bool, error) {
+			_, err := s.look(ctx, name)
+			return false, err
+		})
+		cancel()
+	}()
+	err := wait(ctx)
+	cancel()
+	if b := <-broken; b != nil && !errors.Is(b, context.Canceled) {
+		return b
+	}
+	return err
+}
+
+// look gets a component; the error says why it is broken, if it is.
+func (s *subject) look(ctx context.Context, name string) (*cloud.Group, error) {
+	g, err := s.cloud.GetGroup(ctx, s.name(), name)
+	if err != nil {
+		return nil, err
+	}
+	if g == nil {
+		return nil, fault.New(fault.NotFound, "", "container group %s/%s is gone", s.name(), name)
+	}
+	return g, broken(name, g, func() string {
+		text, err := s.cloud.Logs(ctx, s.name(), name, name, 20)
+		if err != nil {
+			return fmt.Sprintf("(no log: %v)", err)
+		}
+		return text
+	})
+}

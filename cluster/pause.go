@@ -1,0 +1,136 @@
+package cluster
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"frankenetes.dev/fault"
+)
+
+// Resume starts a cluster from what is on its share. It may be called again
+// whenever it was interrupted, and does no harm to a cluster that runs.
+func (o *Operator) Resume(ctx context.Context, name string) (Access, error) {
+	s, err := o.open(ctx, name)
+	if err != nil {
+		return Access{}, err
+	}
+	return o.start(ctx, s.record, s.storage)
+}
+
+// Pause deletes every container group of a cluster and its pods, in an order
+// that loses nothing: first what writes, then the API server, then etcd, which
+// is asked to end and given the time for it. The shares stay. It may be called
+// again whenever it was interrupted.
+func (o *Operator) Pause(ctx context.Context, name string) error {
+	s, err := o.open(ctx, name)
+	if err != nil {
+		return err
+	}
+	return run(ctx, []Step{
+		{Name: "Node", Run: s.stopNode},
+		{Name: "Pods", Needs: []string{"Node"}, Run: s.stopPods},
+		{Name: "Controllers", Run: s.stopControllers},
+		{Name: "API server", Needs: []string{"Node", "Controllers"}, Run: s.stopAPIServer},
+		{Name: "etcd", Needs: []string{"API server"}, Run: s.stopEtcd},
+		{Name: "Nothing left", Needs: []string{"etcd", "Pods"}, Run: s.checkGone},
+	}, o.progress)
+}
+
+func (s *subject) stopNode(ctx context.Context) (string, error) {
+	return "deleted", s.cloud.DeleteGroup(ctx, s.name(), VirtualKubelet)
+}
+
+// stopPods deletes the pods' groups; the node, which would make them anew, is
+// gone by then.
+func (s *subject) stopPods(ctx context.Context) (string, error) {
+	groups, err := s.cloud.ListGroups(ctx, podsGroup(s.name()))
+	if err != nil {
+		return "", err
+	}
+	var deletes []func() error
+	for _, g := range groups {
+		deletes = append(deletes, func() error { return s.cloud.DeleteGroup(ctx, podsGroup(s.name()), *g.Name) })
+	}
+	return fmt.Sprintf("%d deleted", len(groups)), both(deletes...)
+}
+
+// stopControllers deletes the controllers and frees the leases that they
+// held: a lease that has to run out costs the next start 15 s.
+func (s *subject) stopControllers(ctx context.Context) (string, error) {
+	err := both(
+		func() error { return s.cloud.DeleteGroup(ctx, s.name(), ControllerManager) },
+		func() error { return s.cloud.DeleteGroup(ctx, s.name(), Scheduler) })
+	if err != nil {
+		return "", err
+	}
+	kube, err := s.kube()
+	if err != nil {
+		return "", err
+	}
+	if !kube.ready(ctx) {
+		return "deleted, their leases will have to run out", nil
+	}
+	return "deleted, their leases freed", kube.releaseLeases(ctx)
+}
+
+func (s *subject) stopAPIServer(ctx context.Context) (string, error) {
+	return "deleted", s.cloud.DeleteGroup(ctx, s.name(), APIServer)
+}
+
+// etcdGrace is how long etcd may take to end by itself. Longer helps nobody:
+// what it has acknowledged is on the share already.
+const etcdGrace = 10 * time.Second
+
+func (s *subject) stopEtcd(ctx context.Context) (string, error) {
+	g, err := s.cloud.GetGroup(ctx, s.name(), Etcd)
+	if err != nil {
+		return "", err
+	}
+	detail := "was not running"
+	if g != nil && g.Properties.InstanceView != nil && deref(g.Properties.InstanceView.State) == "Running" {
+		detail = "ended by itself"
+		if err := s.endEtcd(ctx); err != nil {
+			detail = fmt.Sprintf("killed (%v)", err)
+		}
+	}
+	return detail, s.cloud.DeleteGroup(ctx, s.name(), Etcd)
+}
+
+// endEtcd sends etcd SIGTERM, which deleting a group does not do, and waits
+// until it has ended.
+func (s *subject) endEtcd(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, etcdGrace)
+	defer cancel()
+	if _, err := s.cloud.Exec(ctx, s.name(), Etcd, Etcd, "/usr/local/bin/stop"); err != nil {
+		return err
+	}
+	return poll(ctx, func() (bool, error) {
+		g, err := s.cloud.GetGroup(ctx, s.name(), Etcd)
+		if err != nil || g == nil || g.Properties.InstanceView == nil {
+			return g == nil, err
+		}
+		return deref(g.Properties.InstanceView.State) != "Running", nil
+	})
+}
+
+// checkGone proves that nothing is left to pay for.
+func (s *subject) checkGone(ctx context.Context) (string, error) {
+	var left atomic.Int64
+	count := func(resourceGroup string) func() error {
+		return func() error {
+			groups, err := s.cloud.ListGroups(ctx, resourceGroup)
+			left.Add(int64(len(groups)))
+			return err
+		}
+	}
+	if err := both(count(s.name()), count(podsGroup(s.name()))); err != nil {
+		return "", err
+	}
+	if n := left.Load(); n > 0 {
+		return "", fault.New(fault.Conflict, "call pause again; if it stays so, something else makes groups there",
+			"%d container groups of cluster %s are still there", n, s.name())
+	}
+	return "0 container groups; data stays on account " + s.storage.account, nil
+}

@@ -1,0 +1,152 @@
+package cluster
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"frankenetes.dev/cloud"
+)
+
+// startSteps are the steps that up and resume share: from a record to a
+// cluster whose node is Ready. first are the steps that they need.
+func (s *subject) startSteps(first ...string) []Step {
+	return []Step{
+		{Name: "etcd", Needs: first, Run: s.startEtcd},
+		{Name: "API server", Needs: first, Run: s.startAPIServer},
+		{Name: "Controllers", Needs: first, Run: s.startControllers},
+		{Name: "Node", Needs: first, Run: s.startNode},
+		{Name: "Access", Needs: []string{"API server"}, Run: s.allowAccess},
+	}
+}
+
+func (s *subject) startEtcd(ctx context.Context) (string, error) {
+	c, err := s.signer.store()
+	if err := s.put(ctx, c, err); err != nil {
+		return "", err
+	}
+	if err := s.awaitRunning(ctx, Etcd); err != nil {
+		return "", err
+	}
+	return "data on share " + s.storage.account + "/" + etcdShare, nil
+}
+
+func (s *subject) startAPIServer(ctx context.Context) (string, error) {
+	c, err := s.signer.apiserver(s.record, s.publish())
+	if err := s.put(ctx, c, err); err != nil {
+		return "", err
+	}
+	kube, err := s.kube()
+	if err != nil {
+		return "", err
+	}
+	if err := s.guard(ctx, APIServer, kube.awaitReady); err != nil {
+		return "", err
+	}
+	close(s.ready)
+	return s.userURL(), nil
+}
+
+func (s *subject) startControllers(ctx context.Context) (string, error) {
+	start := time.Now()
+	err := both(
+		func() error {
+			c, err := s.signer.controllerManager(s.record)
+			return s.put(ctx, c, err)
+		},
+		func() error {
+			c, err := s.signer.scheduler()
+			return s.put(ctx, c, err)
+		})
+	if err != nil {
+		return "", err
+	}
+	kube, err := s.kube()
+	if err != nil {
+		return "", err
+	}
+	await := func(component, lease string) func() error {
+		return func() error {
+			return s.guard(ctx, component, s.onceReady(func(ctx context.Context) error {
+				return kube.awaitLease(ctx, lease, start)
+			}))
+		}
+	}
+	err = both(
+		await(ControllerManager, controllerManagerLease),
+		await(Scheduler, schedulerLease),
+		func() error { return s.onceReady(kube.awaitServiceAccount)(ctx) })
+	return "controller manager, scheduler", err
+}
+
+func (s *subject) startNode(ctx context.Context) (string, error) {
+	start := time.Now()
+	identity, err := s.identity(ctx)
+	if err != nil {
+		return "", err
+	}
+	c, err := s.signer.node(identity)
+	if err := s.put(ctx, c, err); err != nil {
+		return "", err
+	}
+	kube, err := s.kube()
+	if err != nil {
+		return "", err
+	}
+	err = s.guard(ctx, VirtualKubelet, s.onceReady(func(ctx context.Context) error {
+		return kube.awaitNode(ctx, nodeName, start)
+	}))
+	return nodeName + " is Ready", err
+}
+
+// onceReady delays fn until the API server is ready.
+func (s *subject) onceReady(fn func(ctx context.Context) error) func(ctx context.Context) error {
+	return func(ctx context.Context) error {
+		select {
+		case <-s.ready:
+			return fn(ctx)
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// identity makes the node's identity in the cloud, and gives it the pods'
+// resource group and nothing else.
+func (s *subject) identity(ctx context.Context) (cloud.Identity, error) {
+	location := s.record.Spec.Location
+	id, err := s.cloud.PutIdentity(ctx, s.name(), VirtualKubelet, location)
+	if err != nil {
+		return id, err
+	}
+	tags := map[string]string{clusterTag + podsSuffix: s.name()}
+	if err := s.cloud.PutResourceGroup(ctx, podsGroup(s.name()), location, tags); err != nil {
+		return id, err
+	}
+	return id, s.cloud.AllowContributor(ctx, id, podsGroup(s.name()))
+}
+
+func (s *subject) allowAccess(ctx context.Context) (string, error) {
+	kube, err := s.kube()
+	if err != nil {
+		return "", err
+	}
+	return "roles, default limits", kube.bootstrap(ctx)
+}
+
+// publish is the value of the tag by which the API server's port is published
+// on this machine; empty where its own name can be reached.
+func (s *subject) publish() string {
+	if s.record.Spec.Port == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%d:6443", s.record.Spec.Port)
+}
+
+// userURL is where users find the API server.
+func (s *subject) userURL() string {
+	if s.record.Spec.Port == 0 || s.cloud.PublishOn == "" {
+		return s.signer.apiURL()
+	}
+	return fmt.Sprintf("https://%s:%d", s.cloud.PublishOn, s.record.Spec.Port)
+}

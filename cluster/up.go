@@ -1,0 +1,148 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"net"
+	"strconv"
+	"time"
+
+	"frankenetes.dev/fault"
+)
+
+// UpOptions says what cluster to make.
+type UpOptions struct {
+	Name string
+	// Location is where; empty means the cloud's own.
+	Location string
+	// Kubernetes is the version of the components.
+	Kubernetes string
+	// Port is where the API server is published on this machine, where the
+	// cloud publishes at all; 0 means any free one.
+	Port int
+	// Keep leaves what was made standing when something fails.
+	Keep bool
+}
+
+// quota of each share, in GiB: etcd's database is bounded at 4, beside its log.
+const quota = 10
+
+// cleanUpTime is how long up may take to clean up after itself.
+const cleanUpTime = time.Minute
+
+// Up makes a cluster and waits until its node is Ready. A cluster that exists
+// is completed and started where it is not. When a new one fails, or ctx ends,
+// it is removed again, unless Keep is set.
+func (o *Operator) Up(ctx context.Context, opts UpOptions) (Access, error) {
+	if err := CheckName(opts.Name); err != nil {
+		return Access{}, err
+	}
+	record, st, err := load(ctx, o.cloud, opts.Name)
+	if err == nil {
+		return o.start(ctx, record, st)
+	}
+	if fault.KindOf(err) != fault.NotFound {
+		return Access{}, err
+	}
+	access, err := o.create(ctx, opts)
+	if err != nil && !opts.Keep {
+		clean, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanUpTime)
+		defer cancel()
+		err = errors.Join(err, o.remove(clean, opts.Name))
+	}
+	return access, err
+}
+
+// create makes a cluster of which there is no record yet.
+func (o *Operator) create(ctx context.Context, opts UpOptions) (Access, error) {
+	location := opts.Location
+	if location == "" {
+		location = o.cloud.Location
+	}
+	port, err := o.choosePort(opts.Port)
+	if err != nil {
+		return Access{}, err
+	}
+	spec, err := NewSpec(opts.Name, location, o.cloud.Registry, opts.Kubernetes, port)
+	if err != nil {
+		return Access{}, err
+	}
+	s := &subject{Operator: o, record: &Record{Spec: spec}, ready: make(chan struct{})}
+	steps := []Step{
+		{Name: "Storage", Run: s.makeStorage},
+		{Name: "Certificates", Needs: []string{"Storage"}, Run: s.makeAuthorities},
+	}
+	if err := run(ctx, append(steps, s.startSteps("Certificates")...), o.progress); err != nil {
+		return Access{}, err
+	}
+	return s.access()
+}
+
+// start starts a cluster of which there is a record.
+func (o *Operator) start(ctx context.Context, r *Record, st storage) (Access, error) {
+	s, err := o.subject(r, st)
+	if err != nil {
+		return Access{}, err
+	}
+	if err := run(ctx, s.startSteps(), o.progress); err != nil {
+		return Access{}, err
+	}
+	return s.access()
+}
+
+func (s *subject) makeStorage(ctx context.Context) (string, error) {
+	spec := s.record.Spec
+	tags := map[string]string{clusterTag: spec.Name}
+	if err := s.cloud.PutResourceGroup(ctx, spec.Name, spec.Location, tags); err != nil {
+		return "", err
+	}
+	// An up that was interrupted may have made the account.
+	st, err := openStorage(ctx, s.cloud, spec.Name)
+	if err != nil {
+		return "", err
+	}
+	if st.account == "" {
+		st.account = spec.account()
+		if err := s.cloud.PutAccount(ctx, spec.Name, st.account, spec.Location); err != nil {
+			return "", err
+		}
+	}
+	var share [3]func() error
+	for i, name := range []string{recordShare, etcdShare, apiserverShare} {
+		share[i] = func() error { return s.cloud.PutShare(ctx, spec.Name, st.account, name, quota) }
+	}
+	err = both(append(share[:], func() error {
+		var err error
+		st.key, st.files, err = s.cloud.AccountKey(ctx, spec.Name, st.account)
+		return err
+	})...)
+	s.storage = st
+	return "account " + st.account + ", 3 shares", err
+}
+
+func (s *subject) makeAuthorities(ctx context.Context) (string, error) {
+	var err error
+	if s.record.Authorities, err = newAuthorities(s.name()); err != nil {
+		return "", err
+	}
+	if s.signer, err = newSigner(s.record, s.cloud.Config); err != nil {
+		return "", err
+	}
+	return "4 authorities, kept on share " + s.storage.account + "/" + recordShare,
+		s.record.save(ctx, s.cloud, s.storage)
+}
+
+// choosePort returns the port on which the API server will be published, which
+// must be free now; 0 where the cloud publishes nothing.
+func (o *Operator) choosePort(wanted int) (int, error) {
+	if o.cloud.PublishOn == "" {
+		return 0, nil
+	}
+	l, err := net.Listen("tcp", net.JoinHostPort(o.cloud.PublishOn, strconv.Itoa(wanted)))
+	if err != nil {
+		return 0, fault.New(fault.Conflict, "end the program that uses it, or leave --port out to get a free one",
+			"port %d of %s cannot be used for the API server: %w", wanted, o.cloud.PublishOn, err)
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port, nil
+}
