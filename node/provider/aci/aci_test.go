@@ -1,0 +1,189 @@
+package aci_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/arm"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/cloud"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/Azure/azure-sdk-for-go/sdk/resourcemanager/containerinstance/armcontainerinstance/v2"
+	"github.com/google/go-cmp/cmp"
+
+	"frankenetes.dev/node/provider"
+	"frankenetes.dev/node/provider/aci"
+)
+
+// token is a credential that the servers of these tests do not look at.
+type token struct{}
+
+func (token) GetToken(context.Context, policy.TokenRequestOptions) (azcore.AccessToken, error) {
+	return azcore.AccessToken{Token: "t", ExpiresOn: time.Now().Add(time.Hour)}, nil
+}
+
+// against returns a provider whose cloud is the handler.
+func against(t *testing.T, handler http.HandlerFunc) *aci.Provider {
+	t.Helper()
+	server := httptest.NewTLSServer(handler)
+	t.Cleanup(server.Close)
+	client, err := armcontainerinstance.NewContainerGroupsClient("sub", token{}, &arm.ClientOptions{
+		DisableRPRegistration: true,
+		ClientOptions: azcore.ClientOptions{
+			Transport: server.Client(),
+			Cloud: cloud.Configuration{Services: map[cloud.ServiceName]cloud.ServiceConfiguration{
+				cloud.ResourceManager: {Endpoint: server.URL, Audience: "test"}}},
+		}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return aci.New(client, "pods", "here")
+}
+
+const path = "/subscriptions/sub/resourceGroups/pods/providers/Microsoft.ContainerInstance/containerGroups"
+
+func TestCreateSaysWhatARMExpects(t *testing.T) {
+	var got any
+	p := against(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodPut || r.URL.Path != path+"/g" {
+			t.Errorf("%s %s, want PUT %s/g", r.Method, r.URL.Path, path)
+		}
+		if err := json.NewDecoder(r.Body).Decode(&got); err != nil {
+			t.Error(err)
+		}
+		w.WriteHeader(http.StatusCreated)
+		io.WriteString(w, `{"name":"g","properties":{"provisioningState":"Pending","containers":[],"osType":"Linux"}}`)
+	})
+	root := int32(0)
+	err := p.Create(context.Background(), provider.Group{
+		Name: "g", Tags: map[string]string{"k": "v"}, Volumes: []string{"shared"},
+		Init: []provider.Container{{Name: "install", Image: "agent", Command: []string{"/agent", "install"}}},
+		Containers: []provider.Container{{
+			Name: "web", Image: "hello", Command: []string{"run"}, User: &root,
+			Env:     []provider.EnvVar{{Name: "OPEN", Value: "1"}, {Name: "TOKEN", Value: "2", Secret: true}},
+			Mounts:  []provider.Mount{{Volume: "shared", Path: "/data", ReadOnly: true}},
+			Request: provider.Resources{CPU: 0.25, MemoryGB: 0.5}, Limit: provider.Resources{CPU: 1, MemoryGB: 1.5}}},
+		Registries: []provider.Registry{{Server: "r.io", Username: "u", Password: "p"}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want any
+	if err := json.Unmarshal([]byte(`{
+		"location": "here", "tags": {"k": "v"},
+		"properties": {
+			"osType": "Linux", "restartPolicy": "Never",
+			"volumes": [{"name": "shared", "emptyDir": {}}],
+			"imageRegistryCredentials": [{"server": "r.io", "username": "u", "password": "p"}],
+			"initContainers": [{"name": "install", "properties": {"image": "agent", "command": ["/agent", "install"]}}],
+			"containers": [{"name": "web", "properties": {
+				"image": "hello", "command": ["run"], "securityContext": {"runAsUser": 0},
+				"environmentVariables": [{"name": "OPEN", "value": "1"}, {"name": "TOKEN", "secureValue": "2"}],
+				"volumeMounts": [{"name": "shared", "mountPath": "/data", "readOnly": true}],
+				"resources": {"requests": {"cpu": 0.25, "memoryInGB": 0.5}, "limits": {"cpu": 1, "memoryInGB": 1.5}}}}]
+		}}`), &want); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("the request differs (-want +got):\n%s", diff)
+	}
+}
+
+func TestARefusalIsOneLine(t *testing.T) {
+	p := against(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusBadRequest)
+		io.WriteString(w, `{"error":{"code":"ContainerGroupQuotaReached","message":"10 of 10 cores are used."}}`)
+	})
+	err := p.Create(context.Background(), provider.Group{Name: "g"})
+	var refused *aci.Error
+	if !errors.As(err, &refused) || refused.Code != "ContainerGroupQuotaReached" || refused.Status != 400 {
+		t.Fatalf("Create = %v, want the cloud's code and status", err)
+	}
+	if got, want := err.Error(), "create container group g: ContainerGroupQuotaReached: 10 of 10 cores are used."; got != want {
+		t.Errorf("Create said %q, want %q", got, want)
+	}
+}
+
+func TestDeleteWaitsUntilTheGroupIsGone(t *testing.T) {
+	var asked atomic.Int32
+	p := against(t, func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case r.Method == http.MethodDelete:
+			w.Header().Set("Azure-AsyncOperation", "https://"+r.Host+"/operation?api-version=2023-05-01")
+			w.Header().Set("Retry-After-Ms", "1")
+			w.WriteHeader(http.StatusAccepted)
+		case asked.Add(1) < 3:
+			w.Header().Set("Retry-After-Ms", "1")
+			io.WriteString(w, `{"status":"InProgress"}`)
+		default:
+			io.WriteString(w, `{"status":"Succeeded"}`)
+		}
+	})
+	if err := p.Delete(context.Background(), "g"); err != nil {
+		t.Fatal(err)
+	}
+	if asked.Load() != 3 {
+		t.Errorf("Delete came back after %d answers, want 3", asked.Load())
+	}
+}
+
+func TestDeletingWhatIsGoneIsNoError(t *testing.T) {
+	for _, status := range []int{http.StatusNoContent, http.StatusNotFound} {
+		p := against(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) })
+		if err := p.Delete(context.Background(), "g"); err != nil {
+			t.Errorf("answer %d: Delete = %v", status, err)
+		}
+	}
+}
+
+func TestATransitioningGroupIsAskedAgain(t *testing.T) {
+	var asked atomic.Int32
+	p := against(t, func(w http.ResponseWriter, _ *http.Request) {
+		if asked.Add(1) == 1 {
+			w.Header().Set("Retry-After", "0.001")
+			w.WriteHeader(http.StatusConflict)
+			io.WriteString(w, `{"error":{"code":"ContainerGroupTransitioning","message":"retry later"}}`)
+			return
+		}
+		w.WriteHeader(http.StatusNoContent)
+	})
+	if err := p.Delete(context.Background(), "g"); err != nil || asked.Load() != 2 {
+		t.Errorf("Delete = %v after %d requests, want success at the second", err, asked.Load())
+	}
+}
+
+func TestListFindsGroupsByTagOnEveryPage(t *testing.T) {
+	group := func(name, node string) string {
+		return fmt.Sprintf(`{"name":%q,"tags":{"node":%q},"properties":{"containers":[],"osType":"Linux"}}`, name, node)
+	}
+	p := against(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Query().Get("page") == "2" {
+			io.WriteString(w, `{"value":[`+group("c", "ours")+`,{"name":"untagged","properties":{"containers":[],"osType":"Linux"}}]}`)
+			return
+		}
+		if !strings.HasPrefix(r.URL.Path, path) {
+			t.Errorf("asked %s", r.URL.Path)
+		}
+		fmt.Fprintf(w, `{"value":[%s,%s],"nextLink":"https://%s%s?page=2"}`, group("a", "ours"), group("b", "theirs"), r.Host, path)
+	})
+	got, err := p.List(context.Background(), map[string]string{"node": "ours"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []provider.Listed{
+		{Name: "a", Tags: map[string]string{"node": "ours"}},
+		{Name: "c", Tags: map[string]string{"node": "ours"}},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("List differs (-want +got):\n%s", diff)
+	}
+}
