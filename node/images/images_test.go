@@ -297,5 +297,6 @@ func TestManyWhoAskAtOnceAskTheRegistryOnce(t *testing.T) {
 			t.Errorf("the registry was asked %d times by ten who asked together", n)
 		}
 		close(answer)
+		synctest.Wait()
 	})
 }
