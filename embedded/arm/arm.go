@@ -6,9 +6,14 @@
 package arm
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
+	"io"
 	"log/slog"
 	"net/http"
+	"strings"
+	"sync"
 
 	"frankenetes.dev/embedded/identity"
 	"frankenetes.dev/embedded/store"
@@ -27,11 +32,31 @@ type Request struct {
 	BaseURL string
 }
 
-// Var returns a variable of the path.
+// Var returns a variable of the path, empty if there is none of that name.
 func (r *Request) Var(name string) string { return r.Vars[name] }
 
-// Decode reads the JSON body into v. Names are matched in any case.
-func (r *Request) Decode(v any) error { return nil }
+// Query returns a query parameter, whose name is matched in any case.
+func (r *Request) Query(name string) string { return query(r.Request, name) }
+
+// Path returns the path without empty segments, in the case in which it was sent.
+func (r *Request) Path() string { return "/" + strings.Join(split(r.URL), "/") }
+
+// Decode reads the JSON body into v. Names are matched in any case; unknown
+// ones are passed over. What is no JSON, or of the wrong types, is an *Error 400.
+func (r *Request) Decode(v any) error {
+	decoder := json.NewDecoder(bytes.NewReader(r.Body))
+	err := decoder.Decode(v)
+	if err == nil {
+		if _, more := decoder.Token(); more == io.EOF {
+			return nil
+		}
+		return BadRequest("InvalidRequestContent", "The request content was invalid: there is more than one JSON value.")
+	}
+	if err == io.EOF {
+		return BadRequest("InvalidRequestContent", "The request content was invalid: the body is empty.")
+	}
+	return BadRequest("InvalidRequestContent", "The request content was invalid and could not be deserialized: '%v'.", err)
+}
 
 // Response is what a handler answers.
 type Response struct {
@@ -40,6 +65,12 @@ type Response struct {
 	Header http.Header
 	// Body is sent as JSON unless nil.
 	Body any
+}
+
+// List is the body of every answer that lists resources.
+type List[T any] struct {
+	Value    []T    `json:"value"`
+	NextLink string `json:"nextLink,omitempty"`
 }
 
 // Handler answers one operation. An *Error goes to the client as it is; any
@@ -54,42 +85,54 @@ type Options struct {
 	Subscription, Tenant string
 	// Location is the cloud's only one.
 	Location string
-	// Login is the authority's base URL, told by /metadata/endpoints; empty
+	// Login is the authority's base URL, told to clients that ask; empty
 	// means that it is served at the same host as ARM.
 	Login string
 	Log   *slog.Logger
 }
 
-// Server answers the ARM API.
-type Server struct{}
+// Server answers the ARM API. Register every route and hook before serving.
+type Server struct {
+	opts       Options
+	log        *slog.Logger
+	routes     []route
+	hooks      []func(ctx context.Context, sub, rg string) error
+	operations *operations
+	groups     groups
+	// gates holds a *sync.RWMutex for each resource group: see enter.
+	gates sync.Map
+}
 
 // New makes a server with the routes that belong to ARM itself.
-func New(opts Options) *Server { return &Server{} }
+func New(opts Options) *Server {
+	s := &Server{
+		opts:       opts,
+		log:        opts.Log,
+		operations: newOperations(opts.Log),
+		groups:     groups{store: opts.Store},
+	}
+	s.registerSubscriptions()
+	s.registerProviders()
+	s.registerResourceGroups()
+	s.registerOperations()
+	return s
+}
 
-// Handle adds an operation.
-func (s *Server) Handle(method, pattern, action string, h Handler) {}
+// Close cancels the running operations and waits for them.
+func (s *Server) Close() { s.operations.close() }
 
-// OnDeleteResourceGroup adds a hook.
-func (s *Server) OnDeleteResourceGroup(fn func(ctx context.Context, sub, rg string) error) {}
+// Allowed says whether a principal may do an action, such as
+// "Microsoft.ContainerInstance/containerGroups/read", at a scope, an ARM id.
+// Lists use it to leave out what their reader may not see.
+func (s *Server) Allowed(p identity.Principal, action, scope string) bool {
+	return s.opts.Verifier.Allowed(p, action, scope)
+}
 
-// Async starts an operation.
-func (s *Server) Async(r *Request, fn func(ctx context.Context) error) http.Header { return nil }
-
-// ResourceGroupExists says whether there is such a group.
-func (s *Server) ResourceGroupExists(sub, rg string) bool { return false }
-
-// CheckResourceGroup returns 404 ResourceGroupNotFound where there is no such group.
-func (s *Server) CheckResourceGroup(sub, rg string) error { return nil }
-
-// Allowed says whether a principal may do an action at a scope.
-func (s *Server) Allowed(p identity.Principal, action, scope string) bool { return false }
-
-// ResumeDeletions goes on with the deletions that a daemon's end interrupted.
-// Call it once, when every hook is registered.
-func (s *Server) ResumeDeletions() error { return nil }
-
-// ServeHTTP answers a request.
-func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {}
-
-// Close cancels running operations and waits for them.
-func (s *Server) Close() {}
+// Location returns a location in the form in which resources keep it: lower
+// case, no blanks; the cloud's own where name is empty.
+func (s *Server) Location(name string) string {
+	if name == "" {
+		name = s.opts.Location
+	}
+	return strings.ToLower(strings.ReplaceAll(name, " ", ""))
+}

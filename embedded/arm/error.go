@@ -20,6 +20,15 @@ type Error struct {
 // Error returns code and message.
 func (e *Error) Error() string { return e.Code + ": " + e.Message }
 
+// errorBody is the inside of ARM's error envelope.
+type errorBody struct {
+	Code    string `json:"code"`
+	Message string `json:"message"`
+	Target  string `json:"target,omitempty"`
+}
+
+func (e *Error) body() errorBody { return errorBody{e.Code, e.Message, e.Target} }
+
 // NotFound says that a resource of a type, such as
 // "Microsoft.ContainerInstance/containerGroups", is not in its group.
 func NotFound(resourceType, name, group string) *Error {
@@ -39,4 +48,10 @@ func BadRequest(code, format string, args ...any) *Error {
 // Conflict is a refusal because of the state that a resource is in.
 func Conflict(code, format string, args ...any) *Error {
 	return &Error{Status: http.StatusConflict, Code: code, Message: fmt.Sprintf(format, args...)}
+}
+
+// internal hides a failure of ours behind the id under which it was logged.
+func internal(id string) *Error {
+	return &Error{Status: http.StatusInternalServerError, Code: "InternalServerError",
+		Message: fmt.Sprintf("Encountered an internal server error. The tracking id is '%s'.", id)}
 }

@@ -5,9 +5,11 @@
 package identity
 
 import (
+	"crypto/ecdsa"
+	"fmt"
 	"log/slog"
-	"net/http"
-	"net/netip"
+	"strings"
+	"sync"
 	"time"
 
 	"frankenetes.dev/embedded/store"
@@ -26,58 +28,57 @@ type Options struct {
 	Now func() time.Time
 }
 
-// Authority knows principals, tokens and role assignments.
-type Authority struct{}
+// Authority knows principals, tokens and role assignments. It is safe for
+// concurrent use.
+type Authority struct {
+	store        *store.Store
+	tenant       string
+	subscription string
+	audiences    []string
+	log          *slog.Logger
+	now          func() time.Time
+
+	key   *ecdsa.PrivateKey
+	keyID string
+
+	// mu guards changes of principals and identities, and assignments.
+	mu sync.RWMutex
+	// assignments are all there are, by key: every request asks for them.
+	assignments map[string]RoleAssignment
+}
 
 // New opens the authority that the store keeps, making its key at first.
-func New(opts Options) (*Authority, error) { return &Authority{}, nil }
+func New(opts Options) (*Authority, error) {
+	a := &Authority{
+		store:        opts.Store,
+		tenant:       strings.ToLower(opts.Tenant),
+		subscription: opts.Subscription,
+		log:          opts.Log,
+		now:          opts.Now,
+	}
+	if a.now == nil {
+		a.now = time.Now
+	}
+	for _, audience := range opts.Audiences {
+		a.audiences = append(a.audiences, strings.TrimRight(audience, "/"))
+	}
+	if err := a.loadKey(); err != nil {
+		return nil, fmt.Errorf("open identity authority: %w", err)
+	}
+	if err := a.loadAssignments(); err != nil {
+		return nil, fmt.Errorf("open identity authority: %w", err)
+	}
+	return a, nil
+}
+
+// Tenant returns the tenant's id.
+func (a *Authority) Tenant() string { return a.tenant }
+
+// Audiences returns what a token for the Resource Manager may be asked for.
+func (a *Authority) Audiences() []string { return a.audiences }
 
 // Principal is who a token speaks for.
 type Principal struct {
 	// ObjectID is what role assignments name; ClientID is what signs in.
 	ObjectID, ClientID string
-}
-
-// Credential is what a service principal signs in with.
-type Credential struct{ ClientID, Secret string }
-
-// Operator returns the operator's service principal, which owns the
-// subscription. Secret is set only by the call that creates it.
-func (a *Authority) Operator() (Credential, error) { return Credential{}, nil }
-
-// RotateSecret gives a service principal a new secret; the old one ends.
-func (a *Authority) RotateSecret(clientID string) (string, error) { return "", nil }
-
-// Verify returns the principal of a bearer token for the Resource Manager.
-func (a *Authority) Verify(token string) (Principal, error) { return Principal{}, nil }
-
-// Allowed says whether a principal may do an action at a scope (an ARM id).
-func (a *Authority) Allowed(p Principal, action, scope string) bool { return false }
-
-// UserAssigned is a user-assigned managed identity.
-type UserAssigned struct {
-	// ID is its ARM id, in the case in which it was created.
-	ID       string            `json:"id"`
-	Location string            `json:"location"`
-	Tags     map[string]string `json:"tags,omitempty"`
-	// ClientID names it to clients, PrincipalID to role assignments.
-	ClientID    string `json:"clientId"`
-	PrincipalID string `json:"principalId"`
-}
-
-// UserAssigned returns the identity with an ARM id, in any case, or store.ErrNotFound.
-func (a *Authority) UserAssigned(id string) (UserAssigned, error) { return UserAssigned{}, nil }
-
-// Owns says whether a path is one of the authority's endpoints, so that one
-// listener can serve both it and ARM.
-func (a *Authority) Owns(path string) bool { return false }
-
-// ServeHTTP answers the authority's endpoints: metadata, keys and tokens.
-func (a *Authority) ServeHTTP(w http.ResponseWriter, r *http.Request) {}
-
-// Metadata returns the handler of the instance metadata endpoint. callers says
-// which identities, by ARM id, the group at an address has, and whether there
-// is such a group at all.
-func (a *Authority) Metadata(callers func(remote netip.Addr) (identities []string, ok bool)) http.Handler {
-	return nil
 }

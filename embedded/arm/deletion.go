@@ -1,0 +1,133 @@
+package arm
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+)
+
+// OnDeleteResourceGroup adds a hook that deletes what a provider has in a
+// group. The hooks of a deletion run side by side; when all have succeeded the
+// group disappears. A hook may be called again for what it has deleted already.
+func (s *Server) OnDeleteResourceGroup(fn func(ctx context.Context, sub, rg string) error) {
+	s.hooks = append(s.hooks, fn)
+}
+
+func beingDeleted(rg string) *Error {
+	return Conflict("ResourceGroupBeingDeleted",
+		"The resource group '%s' is in deprovisioning state and cannot perform this operation.", rg)
+}
+
+// isResourceGroup says whether the route is about a group itself.
+func (rt route) isResourceGroup() bool {
+	return strings.EqualFold(rt.segments[len(rt.segments)-1], "{rg}")
+}
+
+// enter lets a request into its resource group: the group must be there, and
+// for a write it must not be going. Until leave is called a deletion of the
+// group waits, so that no resource appears behind the back of its hooks.
+func (s *Server) enter(method string, rt route, vars map[string]string) (leave func(), err error) {
+	sub, rg := vars["sub"], vars["rg"]
+	if rg == "" || rt.isResourceGroup() {
+		return func() {}, nil
+	}
+	if err := s.CheckResourceGroup(sub, rg); err != nil || method == http.MethodGet || method == http.MethodHead {
+		return func() {}, err
+	}
+	gate := s.gate(sub, rg)
+	gate.RLock()
+	group, err := s.groups.get(sub, rg)
+	if err == nil && group.Properties.ProvisioningState == deleting && method != http.MethodDelete {
+		err = beingDeleted(rg)
+	}
+	if err != nil {
+		gate.RUnlock()
+		return nil, err
+	}
+	return gate.RUnlock, nil
+}
+
+// gate returns the lock that writers inside a group share and its deletion
+// takes alone. Gates are never dropped: a name that comes back finds its own.
+func (s *Server) gate(sub, rg string) *sync.RWMutex {
+	gate, _ := s.gates.LoadOrStore(groupKey(sub, rg), new(sync.RWMutex))
+	return gate.(*sync.RWMutex)
+}
+
+// deleteGroup starts the deletion of a group, or joins the one under way.
+func (s *Server) deleteGroup(_ context.Context, r *Request) (*Response, error) {
+	op, err := s.startDeletion(r.Principal.ObjectID, r.Var("sub"), r.Var("rg"))
+	if err != nil {
+		return nil, err
+	}
+	return &Response{Status: http.StatusAccepted, Header: s.location(r, op)}, nil
+}
+
+func (s *Server) startDeletion(owner, sub, rg string) (*operation, error) {
+	gate := s.gate(sub, rg)
+	gate.Lock()
+	defer gate.Unlock()
+	group, err := s.groups.get(sub, rg)
+	if err != nil {
+		return nil, err
+	}
+	if group.Properties.ProvisioningState != deleting {
+		group.Properties.ProvisioningState = deleting
+		if err := s.groups.put(sub, group); err != nil {
+			return nil, err
+		}
+	}
+	path := groupKey(sub, rg)
+	return s.operations.join(owner, path, func(ctx context.Context) error {
+		return s.cascade(ctx, sub, group)
+	}), nil
+}
+
+// cascade deletes what is in a group and then the group. One that cannot be
+// emptied is there again for another try, unless the daemon is ending.
+func (s *Server) cascade(ctx context.Context, sub string, group resourceGroup) error {
+	errs := make([]error, len(s.hooks))
+	var wg sync.WaitGroup
+	for i, hook := range s.hooks {
+		wg.Go(func() {
+			errs[i] = run(ctx, func(ctx context.Context) error { return hook(ctx, sub, group.Name) })
+		})
+	}
+	wg.Wait()
+	err := errors.Join(errs...)
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if err != nil {
+		group.Properties.ProvisioningState = succeeded
+		return errors.Join(fmt.Errorf("delete resource group %s: %w", group.Name, err), s.groups.put(sub, group))
+	}
+	if err := s.opts.Verifier.DropScope(group.ID); err != nil {
+		return fmt.Errorf("delete resource group %s: %w", group.Name, err)
+	}
+	return s.groups.delete(sub, group.Name)
+}
+
+// dropRoles forgets the role assignments at a resource that was deleted: one
+// that is made later under the same name starts with none.
+func (s *Server) dropRoles(path []string) {
+	scope := "/" + strings.Join(path, "/")
+	if err := s.opts.Verifier.DropScope(scope); err != nil {
+		s.log.Error("drop role assignments", "scope", scope, "error", err)
+	}
+}
+
+// ResumeDeletions goes on with the deletions that a daemon's end interrupted.
+// Call it once, when every hook is registered.
+func (s *Server) ResumeDeletions() error {
+	return s.groups.each(s.opts.Subscription, func(group resourceGroup) error {
+		if group.Properties.ProvisioningState != deleting {
+			return nil
+		}
+		_, err := s.startDeletion("", s.opts.Subscription, group.Name)
+		return err
+	})
+}
