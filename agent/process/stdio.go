@@ -1,6 +1,7 @@
 package process
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -34,12 +35,14 @@ type Stdio struct {
 	terminal *os.File
 	child    []*os.File
 	closing  sync.Once
+	// writing holds one value while someone writes to Stdin.
+	writing chan struct{}
 }
 
 // NewPipes returns streams that are pipes. They belong to the user, who can so
 // open them by name (/dev/stdout).
 func NewPipes(stdin bool, uid int) (*Stdio, error) {
-	s := &Stdio{Outputs: map[protocol.Kind]*os.File{}}
+	s := &Stdio{Outputs: map[protocol.Kind]*os.File{}, writing: make(chan struct{}, 1)}
 	if err := s.openInput(stdin, uid); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
@@ -81,7 +84,12 @@ func NewTerminal(uid int) (*Stdio, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open terminal: %w", err)
 	}
-	s := &Stdio{Stdin: ours, Outputs: map[protocol.Kind]*os.File{protocol.Output: ours}, terminal: ours}
+	s := &Stdio{
+		Stdin:    ours,
+		Outputs:  map[protocol.Kind]*os.File{protocol.Output: ours},
+		terminal: ours,
+		writing:  make(chan struct{}, 1),
+	}
 	n := 0
 	err = control(ours, func(fd int) error {
 		if err := unix.IoctlSetPointerInt(fd, unix.TIOCSPTLCK, 0); err != nil {
@@ -133,6 +141,34 @@ func (s *Stdio) Resize(size protocol.Size) error {
 	})
 	if err != nil {
 		return fmt.Errorf("resize terminal: %w", err)
+	}
+	return nil
+}
+
+// WriteInput writes to the program's standard input. It waits for a program
+// that does not read, until the context is done.
+func (s *Stdio) WriteInput(ctx context.Context, data []byte) error {
+	if s.Stdin == nil {
+		return nil
+	}
+	select {
+	case s.writing <- struct{}{}:
+		defer func() { <-s.writing }()
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	interrupted := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		_ = s.Stdin.SetWriteDeadline(time.Unix(1, 0))
+		close(interrupted)
+	})
+	_, err := s.Stdin.Write(data)
+	if !stop() { // the next writer shall not suffer from our interruption
+		<-interrupted
+		_ = s.Stdin.SetWriteDeadline(time.Time{})
+	}
+	if err != nil {
+		return fmt.Errorf("write input: %w", err)
 	}
 	return nil
 }

@@ -49,15 +49,19 @@ func Put(dir string, v protocol.Volume) error {
 	return nil
 }
 
-// setOwner sets mode and group of the volume's directory. A group may write to
-// a volume that is given to it, and owns what is made in it.
+// setOwner sets mode and group of the volume's directory. A group that a volume
+// is given to owns what is made in it, and may write to it unless its content
+// comes from here.
 func setOwner(root *os.Root, v protocol.Volume) error {
 	mode := unixMode(v.Mode)
 	if v.GID != nil {
 		if err := root.Lchown(".", -1, int(*v.GID)); err != nil {
 			return fmt.Errorf("give it to group %d: %w", *v.GID, err)
 		}
-		mode |= fs.ModeSetgid | 0o770
+		mode |= fs.ModeSetgid | 0o550
+		if !v.Atomic {
+			mode |= 0o220
+		}
 		if v.Mode == 0 {
 			mode |= contentMode
 		}
@@ -91,7 +95,7 @@ func replace(root *os.Root, v protocol.Volume) error {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	if old != "" && same(root, old, v.Files) {
+	if old != "" && same(root, old, v) {
 		return nil
 	}
 	fresh := ".." + time.Now().UTC().Format("2006_01_02_15_04_05.000000000")
@@ -122,9 +126,9 @@ func checkPath(p string) error {
 
 // same says whether the current content is already the wanted one, so that
 // those who watch it are not woken for nothing.
-func same(root *os.Root, dir string, files []protocol.File) bool {
+func same(root *os.Root, dir string, v protocol.Volume) bool {
 	wanted := map[string]protocol.File{}
-	for _, f := range files {
+	for _, f := range v.Files {
 		wanted[f.Path] = f
 	}
 	content, err := root.OpenRoot(dir)
@@ -140,8 +144,15 @@ func same(root *os.Root, dir string, files []protocol.File) bool {
 		f, ok := wanted[p]
 		delete(wanted, p)
 		current, err := content.ReadFile(p)
-		equal = equal && ok && bytes.Equal(current, f.Data)
-		return err
+		if err != nil {
+			return err
+		}
+		info, err := content.Stat(p)
+		if err != nil {
+			return err
+		}
+		equal = equal && ok && bytes.Equal(current, f.Data) && info.Mode() == fileMode(f, v.GID)
+		return nil
 	})
 	return err == nil && equal && len(wanted) == 0
 }
@@ -191,22 +202,29 @@ func makeDir(root *os.Root, name string, gid *int64) error {
 	return root.Chmod(name, mode)
 }
 
-// writeFile writes one file; a group that the volume belongs to may read it.
+// fileMode is a file's mode; a group that the volume belongs to may read it.
+func fileMode(f protocol.File, gid *int64) fs.FileMode {
+	mode := unixMode(f.Mode)
+	if gid != nil {
+		mode |= 0o440
+	}
+	return mode
+}
+
 func writeFile(root *os.Root, name string, f protocol.File, gid *int64) error {
 	if err := root.WriteFile(name, f.Data, 0o600); err != nil {
 		return err
 	}
-	owner, group, mode := int(f.UID), int(f.GID), unixMode(f.Mode)
+	owner, group := int(f.UID), int(f.GID)
 	if gid != nil {
 		group = int(*gid)
-		mode |= 0o440
 	}
 	if owner != os.Geteuid() || group != os.Getegid() {
 		if err := root.Lchown(name, owner, group); err != nil {
 			return err
 		}
 	}
-	return root.Chmod(name, mode)
+	return root.Chmod(name, fileMode(f, gid))
 }
 
 // link makes the names that users see point into the current content.

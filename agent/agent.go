@@ -1,0 +1,194 @@
+// Package agent is PID 1 of every container of a pod. It exists because a cloud
+// that runs container groups can create and delete them and little else, while
+// a pod needs processes that start late, restart, are signalled, execute
+// commands, and tell how they ended.
+//
+// The agent dials the node, since groups have no inbound port, and then does
+// what the node asks (package protocol). Processes outlive connections: one
+// that ends is dialled again, and nothing is lost meanwhile.
+package agent
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"frankenetes.dev/agent/cgroup"
+	"frankenetes.dev/agent/process"
+	"frankenetes.dev/agent/protocol"
+)
+
+const (
+	// farewell is how long processes have to end after the agent was asked to.
+	farewell = 10 * time.Second
+	// lastWords is how long the node has to hear of it.
+	lastWords = time.Second
+)
+
+// Config is what an agent needs.
+type Config struct {
+	// Node is the node's agent endpoint, host:port.
+	Node string
+	// Token is the one-time token to enrol with.
+	Token string
+	// Authority is the PEM certificate of who signs the node's certificate.
+	Authority []byte
+	// Version is what the agent says its version is.
+	Version string
+	// Root and Volumes are the directories of those names in package
+	// protocol; elsewhere in tests.
+	Root, Volumes string
+	// Reaper waits for this process's children, and must be running.
+	Reaper *process.Reaper
+	// Hurry, once closed, ends the wait for processes that are asked to end.
+	Hurry <-chan struct{}
+	Log   *slog.Logger
+}
+
+// FromEnvironment reads the configuration that a container of a pod has, and
+// removes it from the environment.
+func FromEnvironment() (Config, error) {
+	cfg := Config{Root: protocol.Root, Volumes: protocol.Volumes}
+	take := func(name string) string {
+		value := os.Getenv(name)
+		_ = os.Unsetenv(name)
+		return value
+	}
+	cfg.Node = take(protocol.EnvNode)
+	cfg.Token = take(protocol.EnvToken)
+	cfg.Authority = []byte(take(protocol.EnvAuthority))
+	if cfg.Node == "" || cfg.Token == "" || len(cfg.Authority) == 0 {
+		return cfg, fmt.Errorf("read environment: %s, %s and %s must be set",
+			protocol.EnvNode, protocol.EnvToken, protocol.EnvAuthority)
+	}
+	return cfg, nil
+}
+
+// agent is one container's agent, once it has enrolled.
+type agent struct {
+	cfg    Config
+	log    *slog.Logger
+	server string // the node's name in its certificate
+	roots  *x509.CertPool
+	own    *ownCertificate
+	cgroup cgroup.Group
+
+	processes *supervisor
+	volumes   sync.Mutex
+	// requests are those being answered, on whatever connection.
+	requests inFlight
+}
+
+// Run enrols, serves the node until the context is done, then asks all
+// processes to end and waits for them. It returns ErrRefused if the node does
+// not know the token, and otherwise does not give up.
+func Run(ctx context.Context, cfg Config) error {
+	a, err := newAgent(cfg)
+	if err != nil {
+		return err
+	}
+	id, err := a.enrol(ctx)
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil // asked to end before anything was started
+		}
+		return err
+	}
+	a.log = a.log.With("group", id.Group, "container", id.Container)
+	logs := filepath.Join(cfg.Root, "log", id.Container)
+	a.processes = newSupervisor(cfg.Reaper, logs, a.cgroup, a.log)
+
+	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	var work sync.WaitGroup
+	work.Go(func() { a.serve(serving) })
+	work.Go(func() { a.keepCertificate(serving) })
+	<-ctx.Done()
+	a.processes.shutDown(farewell, cfg.Hurry)
+	a.requests.settle(lastWords)
+	stop()
+	work.Wait()
+	a.requests.settle(lastWords)
+	return nil
+}
+
+// inFlight counts the requests that are being answered.
+type inFlight struct {
+	mu sync.Mutex
+	n  int
+	// idle is closed when there are none, and nil while nobody waits for that.
+	idle chan struct{}
+}
+
+func (f *inFlight) begin() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.n++
+}
+
+func (f *inFlight) end() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.n--; f.n == 0 && f.idle != nil {
+		close(f.idle)
+		f.idle = nil
+	}
+}
+
+// settle waits until there are none, but not for ever: a request that hangs on
+// a process that cannot be killed is not worth staying for.
+func (f *inFlight) settle(atMost time.Duration) {
+	f.mu.Lock()
+	if f.n == 0 {
+		f.mu.Unlock()
+		return
+	}
+	if f.idle == nil {
+		f.idle = make(chan struct{})
+	}
+	idle := f.idle
+	f.mu.Unlock()
+	select {
+	case <-idle:
+	case <-time.After(atMost):
+	}
+}
+
+func newAgent(cfg Config) (*agent, error) {
+	host, _, err := net.SplitHostPort(cfg.Node)
+	if err != nil {
+		return nil, fmt.Errorf("read node's address %q: %w", cfg.Node, err)
+	}
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM(cfg.Authority) {
+		return nil, errors.New("read node's authority: no PEM certificate")
+	}
+	log := cfg.Log
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	own, err := newOwnCertificate()
+	if err != nil {
+		return nil, err
+	}
+	return &agent{cfg: cfg, log: log, server: host, roots: roots, own: own, cgroup: cgroup.Own()}, nil
+}
+
+// tls is the configuration for a connection of the given ALPN protocol.
+func (a *agent) tls(alpn string) *tls.Config {
+	return &tls.Config{
+		MinVersion:           tls.VersionTLS13,
+		RootCAs:              a.roots,
+		ServerName:           a.server,
+		NextProtos:           []string{alpn},
+		GetClientCertificate: a.own.get,
+	}
+}

@@ -1,0 +1,238 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"frankenetes.dev/agent/cgroup"
+	"frankenetes.dev/agent/process"
+	"frankenetes.dev/agent/protocol"
+	"golang.org/x/sys/unix"
+)
+
+// supervisor knows every process that the node had started and did not remove.
+type supervisor struct {
+	reaper *process.Reaper
+	// logs is the directory of this container's logs.
+	logs   string
+	cgroup cgroup.Group
+	log    *slog.Logger
+
+	mu sync.Mutex
+	// runs are by process ID; nil while one is being started.
+	runs map[string]*run
+	// order is that of starting.
+	order    []*run
+	watchers map[*watcher]struct{}
+	closing  bool
+	// work is a goroutine for each run.
+	work sync.WaitGroup
+}
+
+func newSupervisor(reaper *process.Reaper, logs string, group cgroup.Group, log *slog.Logger) *supervisor {
+	return &supervisor{
+		reaper: reaper, logs: logs, cgroup: group, log: log,
+		runs: map[string]*run{}, watchers: map[*watcher]struct{}{},
+	}
+}
+
+// refuse makes an error that the node gets to see.
+func refuse(status int, format string, args ...any) error {
+	return &protocol.Error{Status: status, Message: fmt.Sprintf(format, args...)}
+}
+
+// start starts a process. It runs until it ends, whoever asked for it.
+func (s *supervisor) start(p protocol.Process) (protocol.State, error) {
+	if err := s.reserve(p.ID); err != nil {
+		return protocol.State{}, err
+	}
+	r, err := s.launch(p)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err != nil {
+		delete(s.runs, p.ID)
+		s.work.Done()
+		return protocol.State{}, err
+	}
+	s.runs[p.ID] = r
+	s.order = append(s.order, r)
+	state := r.current()
+	s.tell(state)
+	if s.closing { // the shutdown has not seen this one
+		_ = r.child.Signal(unix.SIGTERM)
+	}
+	go func() {
+		defer s.work.Done()
+		final := r.watch()
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		r.end(final)
+		s.tell(final)
+	}()
+	return state, nil
+}
+
+// reserve takes an ID and counts its run as work.
+func (s *supervisor) reserve(id string) error {
+	if id == "" || strings.ContainsAny(id, "/\x00") || id[0] == '.' {
+		return refuse(http.StatusBadRequest, "%q is no process ID", id)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closing {
+		return refuse(http.StatusServiceUnavailable, "the agent is ending")
+	}
+	if _, taken := s.runs[id]; taken {
+		return refuse(http.StatusConflict, "process %s exists already", id)
+	}
+	s.runs[id] = nil
+	s.work.Add(1)
+	return nil
+}
+
+// find returns a run that has started.
+func (s *supervisor) find(id string) (*run, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if r := s.runs[id]; r != nil {
+		return r, nil
+	}
+	return nil, refuse(http.StatusNotFound, "there is no process %s", id)
+}
+
+// signal sends a signal to a process, not to those that it has started; but
+// SIGKILL ends all of them, since none survives the process itself.
+func (s *supervisor) signal(id, name string) error {
+	r, err := s.find(id)
+	if err != nil {
+		return err
+	}
+	signal, err := process.ParseSignal(name)
+	if err != nil {
+		return refuse(http.StatusBadRequest, "%v", err)
+	}
+	return r.child.Signal(signal)
+}
+
+// remove forgets a process that has ended.
+func (s *supervisor) remove(id string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r, known := s.runs[id]
+	if !known {
+		return nil
+	}
+	if r == nil || r.current().Phase != protocol.Exited {
+		return refuse(http.StatusConflict, "process %s has not ended", id)
+	}
+	delete(s.runs, id)
+	for i := range s.order {
+		if s.order[i] == r {
+			s.order = append(s.order[:i:i], s.order[i+1:]...)
+			break
+		}
+	}
+	return r.log.Remove()
+}
+
+// watcher gets states in order, and never misses one.
+type watcher struct {
+	pending []protocol.State
+	// wake has a value while there may be something to look at.
+	wake chan struct{}
+}
+
+// watch returns a watcher that begins with what is. Give it to unwatch.
+func (s *supervisor) watch() *watcher {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	w := &watcher{wake: make(chan struct{}, 1)}
+	for _, r := range s.order {
+		w.pending = append(w.pending, r.current())
+	}
+	s.watchers[w] = struct{}{}
+	w.wake <- struct{}{}
+	return w
+}
+
+func (s *supervisor) unwatch(w *watcher) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.watchers, w)
+}
+
+// next waits for states; none means that there will be no more.
+func (s *supervisor) next(ctx context.Context, w *watcher) []protocol.State {
+	for {
+		select {
+		case <-w.wake:
+		case <-ctx.Done():
+			return nil
+		}
+		s.mu.Lock()
+		states, last := w.pending, s.closing && len(s.runs) == s.exited()
+		w.pending = nil
+		s.mu.Unlock()
+		if len(states) > 0 || last {
+			return states
+		}
+	}
+}
+
+func (s *supervisor) exited() int {
+	n := 0
+	for _, r := range s.order {
+		if r.current().Phase == protocol.Exited {
+			n++
+		}
+	}
+	return n
+}
+
+// tell gives a state to every watcher. Callers hold mu.
+func (s *supervisor) tell(state protocol.State) {
+	for w := range s.watchers {
+		w.pending = append(w.pending, state)
+		w.nudge()
+	}
+}
+
+func (w *watcher) nudge() {
+	select {
+	case w.wake <- struct{}{}:
+	default:
+	}
+}
+
+// shutDown asks every process to end and waits until all have, the time is
+// over, or hurry is closed. Nothing is started from then on.
+func (s *supervisor) shutDown(atMost time.Duration, hurry <-chan struct{}) {
+	s.mu.Lock()
+	s.closing = true
+	for _, r := range s.order {
+		if err := r.child.Signal(unix.SIGTERM); err != nil {
+			s.log.Warn("ask process to end", "process", r.process.ID, "error", err)
+		}
+	}
+	s.mu.Unlock()
+	done := make(chan struct{})
+	go func() {
+		s.work.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+	case <-hurry:
+	case <-time.After(atMost):
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for w := range s.watchers {
+		w.nudge()
+	}
+}
