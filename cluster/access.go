@@ -32,7 +32,9 @@ func (o *Operator) Access(ctx context.Context, name string) (Access, error) {
 	return s.access()
 }
 
-func (s *subject) access() (Access, error) {
+func (s *subject) access() (Access, error) { return s.accessAt(s.userURL()) }
+
+func (s *subject) accessAt(server string) (Access, error) {
 	pair, err := s.signer.cluster.Issue(pki.Leaf{
 		CommonName: "frankenetes:admin", Organizations: []string{adminGroup}, Client: true})
 	if err != nil {
@@ -40,8 +42,8 @@ func (s *subject) access() (Access, error) {
 	}
 	name := Context(s.name())
 	return Access{
-		Name: s.name(), Server: s.userURL(), Context: name,
-		Config: s.signer.config(name, name, s.userURL(), s.signer.fqdn(APIServer), pair),
+		Name: s.name(), Server: server, Context: name,
+		Config: s.signer.config(name, name, server, s.signer.fqdn(APIServer), pair),
 	}, nil
 }
 

@@ -3,6 +3,7 @@ package cluster
 import (
 	"encoding/base64"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/to"
@@ -129,7 +130,7 @@ func trouble(g *cloud.Group) string {
 		state, status := "", ""
 		if now := view.CurrentState; now != nil {
 			state, status = deref(now.State), deref(now.DetailStatus)
-			if state == "Terminated" {
+			if state == "Terminated" && ended(g) {
 				return fmt.Sprintf("it ended with exit code %d (%s)", deref(now.ExitCode), status)
 			}
 		}
@@ -141,6 +142,12 @@ func trouble(g *cloud.Group) string {
 		}
 	}
 	return ""
+}
+
+// ended tells whether a group will not start its containers again.
+func ended(g *cloud.Group) bool {
+	view := g.Properties.InstanceView
+	return view != nil && slices.Contains([]string{"Succeeded", "Failed", "Stopped"}, deref(view.State))
 }
 
 // lastEvent is what the cloud said last about a group.

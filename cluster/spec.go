@@ -43,8 +43,8 @@ const (
 	clusterTag = "frankenetes-cluster"
 	// podsSuffix makes the resource group of a cluster's pods.
 	podsSuffix = "-pods"
-	// maxName leaves room for "-virtual-kubelet-" and the id in a DNS label.
-	maxName = 40
+	// maxName leaves room for "-controllermanager-" and the id in a DNS label.
+	maxName = 38
 )
 
 // Spec is what a cluster is. It does not change when the cluster is paused.
@@ -87,7 +87,7 @@ var dnsLabel = regexp.MustCompile(`^[a-z]([-a-z0-9]*[a-z0-9])?$`)
 
 // CheckName tells whether a cluster can have the name.
 func CheckName(name string) error {
-	const hint = "use 1 to 40 lower-case letters, digits and hyphens, beginning with a letter, such as: demo"
+	const hint = "use 1 to 38 lower-case letters, digits and hyphens, beginning with a letter, such as: demo"
 	switch {
 	case !dnsLabel.MatchString(name) || len(name) > maxName || strings.Contains(name, "--"):
 		return fault.New(fault.Usage, hint, "cluster name %q is not a DNS label", name)

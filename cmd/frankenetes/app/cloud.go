@@ -1,0 +1,111 @@
+package app
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"frankenetes.dev/cloud"
+	"frankenetes.dev/embedded"
+	"frankenetes.dev/fault"
+)
+
+// errSilent ends the program with its kind's exit code and no further word.
+var errSilent = errors.New("the command has said what there is to say")
+
+func (o *options) cloudCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "cloud",
+		Short: "The local cloud: start, stop, status, logs",
+		Args:  cobra.NoArgs,
+		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(o.cloudStart(), o.cloudStop(), o.cloudStatus(), o.cloudLogs(), o.cloudRun())
+	return cmd
+}
+
+func (o *options) cloudStart() *cobra.Command {
+	return &cobra.Command{
+		Use: "start", Short: "Start it, with everything that should run", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			ctx, cancel := o.withTimeout(cmd.Context())
+			defer cancel()
+			conf, err := o.startCloud(ctx)
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(o.streams.Err, "The local cloud runs: %s\n", conf.ResourceManager)
+			return nil
+		},
+	}
+}
+
+func (o *options) cloudStop() *cobra.Command {
+	return &cobra.Command{
+		Use: "stop", Short: "Stop it with all that runs in it; the next start brings all back", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			ctx, cancel := o.withTimeout(cmd.Context())
+			defer cancel()
+			if err := embedded.Stop(ctx, o.embedded()); err != nil {
+				return explainLocal(err)
+			}
+			fmt.Fprintln(o.streams.Err, "The local cloud has stopped.")
+			return nil
+		},
+	}
+}
+
+func (o *options) cloudStatus() *cobra.Command {
+	return &cobra.Command{
+		Use: "status", Short: "Show whether it runs", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			status, err := embedded.Stat(cmd.Context(), o.embedded())
+			if errors.Is(err, embedded.ErrNotRunning) {
+				fmt.Fprintln(o.streams.Err, "The local cloud does not run.")
+				return fault.New(fault.Unavailable, "", "%w", errSilent)
+			}
+			if err != nil {
+				return explainLocal(err)
+			}
+			return o.print(status, []string{cloudLocal}, func(w io.Writer) { writeCloud(w, o.home, status) })
+		},
+	}
+}
+
+func (o *options) cloudLogs() *cobra.Command {
+	return &cobra.Command{
+		Use: "logs", Short: "Print what it says", Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			f, err := os.Open(filepath.Join(o.home, "cloud.log"))
+			if os.IsNotExist(err) {
+				err = fmt.Errorf("read log of the local cloud: %w", cloud.ErrNoConfig)
+			}
+			if err != nil {
+				return explainLocal(err)
+			}
+			defer f.Close()
+			_, err = io.Copy(o.streams.Out, f)
+			return err
+		},
+	}
+}
+
+// cloudRun is the daemon itself; start calls it.
+func (o *options) cloudRun() *cobra.Command {
+	return &cobra.Command{
+		Use: "run", Short: "Run it in the foreground", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			opts := o.embedded()
+			opts.Log = slog.New(slog.NewTextHandler(o.streams.Err, nil))
+			err := embedded.Run(cmd.Context(), opts, func(conf cloud.Config) {
+				opts.Log.Info("the local cloud is ready", "endpoint", conf.ResourceManager)
+			})
+			return explainLocal(err)
+		},
+	}
+}

@@ -1,0 +1,104 @@
+package app
+
+import (
+	"fmt"
+	"os"
+	"os/user"
+	"path/filepath"
+	"strconv"
+	"syscall"
+
+	"github.com/spf13/cobra"
+	"k8s.io/client-go/tools/clientcmd"
+
+	"frankenetes.dev/cluster"
+	"frankenetes.dev/fault"
+)
+
+func (o *options) kubeconfigCommand() *cobra.Command {
+	var merge bool
+	cmd := &cobra.Command{
+		Use:   "kubeconfig [NAME]",
+		Short: "Print a kubeconfig for a cluster",
+		Args:  o.atMostOne, ValidArgsFunction: o.completeNames,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			op, err := o.operator(cmd.Context(), nil)
+			if err != nil {
+				return err
+			}
+			access, err := op.Access(cmd.Context(), o.clusterName(args))
+			if err != nil {
+				return err
+			}
+			if merge {
+				return o.merge(access)
+			}
+			data, err := clientcmd.Write(*access.Config)
+			if err != nil {
+				return fmt.Errorf("encode kubeconfig: %w", err)
+			}
+			_, err = o.streams.Out.Write(data)
+			return err
+		},
+	}
+	cmd.Flags().BoolVar(&merge, "merge", false, "merge it into your kubeconfig instead, and make it current")
+	return cmd
+}
+
+func (o *options) kubectlCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:                "kubectl ARG...",
+		Short:              "Run the kubectl that comes with frankenetes",
+		DisableFlagParsing: true,
+		RunE: func(_ *cobra.Command, args []string) error {
+			hyperkube := filepath.Join(binDir(), "hyperkube")
+			err := syscall.Exec(hyperkube, append([]string{"kubectl"}, args...), os.Environ())
+			return fault.New(fault.Unavailable, "`make build` builds it", "run kubectl of %s: %w", hyperkube, err)
+		},
+	}
+}
+
+// merge puts a cluster's entry into the user's kubeconfig.
+func (o *options) merge(access cluster.Access) error {
+	paths, done := kubeconfigPaths()
+	if err := access.Merge(paths); err != nil {
+		return err
+	}
+	return done()
+}
+
+// forget removes a cluster's entry from the user's kubeconfig.
+func (o *options) forget(name string) error {
+	paths, done := kubeconfigPaths()
+	if err := cluster.Forget(paths, name); err != nil {
+		return err
+	}
+	return done()
+}
+
+// kubeconfigPaths are those of kubectl. Under sudo they are those of the user
+// who called it, and done gives the file back to that user.
+func kubeconfigPaths() (paths *clientcmd.PathOptions, done func() error) {
+	paths = clientcmd.NewDefaultPathOptions()
+	nothing := func() error { return nil }
+	name, asked := os.Getenv("SUDO_USER"), os.Getenv("KUBECONFIG")
+	if asked != "" || name == "" || os.Geteuid() != 0 {
+		return paths, nothing
+	}
+	caller, err := user.Lookup(name)
+	if err != nil {
+		return paths, nothing
+	}
+	dir := filepath.Join(caller.HomeDir, ".kube")
+	paths.GlobalFile = filepath.Join(dir, "config")
+	return paths, func() error {
+		uid, _ := strconv.Atoi(caller.Uid)
+		gid, _ := strconv.Atoi(caller.Gid)
+		for _, path := range []string{dir, paths.GlobalFile} {
+			if err := os.Lchown(path, uid, gid); err != nil && !os.IsNotExist(err) {
+				return fmt.Errorf("give kubeconfig to %s: %w", name, err)
+			}
+		}
+		return nil
+	}
+}

@@ -1,0 +1,122 @@
+package e2e
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/base64"
+	"encoding/json"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+)
+
+// testTLS knocks at every port of a cluster and of its cloud, without TLS and
+// without a certificate or token.
+func testTLS(m *machine) {
+	etcd := m.address("frankenetes", "etcd")
+	api := m.address("frankenetes", "apiserver")
+	node := m.address("frankenetes", "virtual-kubelet")
+	conn := m.connect()
+	for name, address := range map[string]string{
+		"etcd":           net.JoinHostPort(etcd, "2379"),
+		"API server":     net.JoinHostPort(api, "6443"),
+		"kubelet":        net.JoinHostPort(node, "10250"),
+		"agent endpoint": net.JoinHostPort(node, "10300"),
+		"ARM":            strings.TrimPrefix(conn.ResourceManager, "https://"),
+	} {
+		m.t.Run(name, func(t *testing.T) {
+			refusesPlain(t, address)
+			refusesStrangers(t, address)
+		})
+	}
+}
+
+func refusesPlain(t *testing.T, address string) {
+	t.Helper()
+	client := http.Client{Timeout: 10 * time.Second}
+	res, err := client.Get("http://" + address + "/version")
+	if err != nil {
+		return
+	}
+	defer res.Body.Close()
+	if res.StatusCode < 400 {
+		t.Errorf("plain HTTP got %s", res.Status)
+	}
+}
+
+// refusesStrangers speaks TLS, but shows neither certificate nor token.
+func refusesStrangers(t *testing.T, address string) {
+	t.Helper()
+	client := http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{
+		// Who the server is does not matter here; who we are does.
+		TLSClientConfig: &tls.Config{InsecureSkipVerify: true},
+	}}
+	for _, path := range []string{"/", "/version", "/v3/kv/range", "/pods", "/api/v1/secrets", "/v1/enrol",
+		"/subscriptions?api-version=2021-04-01"} {
+		res, err := client.Get("https://" + address + path)
+		if err != nil {
+			continue // the handshake was refused
+		}
+		res.Body.Close()
+		if res.StatusCode != http.StatusUnauthorized && res.StatusCode != http.StatusForbidden {
+			t.Errorf("%s without a certificate or token: %s", path, res.Status)
+		}
+	}
+}
+
+// testSecrets looks for secrets where they must not be.
+func testSecrets(m *machine) {
+	conn := m.connect()
+	token, err := conn.Token(context.Background())
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	for _, resourceGroup := range []string{"frankenetes", "frankenetes-pods"} {
+		groups, err := conn.ListGroups(context.Background(), resourceGroup)
+		if err != nil || len(groups) == 0 {
+			m.t.Fatalf("groups of %s: %d, %v", resourceGroup, len(groups), err)
+		}
+		for _, g := range groups {
+			body := get(m.t, conn.HTTPClient(), token, conn.ResourceManager+*g.ID+"?api-version=2023-05-01")
+			for what, secret := range map[string]string{
+				"a private key":          "PRIVATE KEY",
+				"a private key, encoded": base64.StdEncoding.EncodeToString([]byte("-----BEGIN PRIVATE")),
+				"the pod's Secret":       "correct-horse",
+			} {
+				if strings.Contains(body, secret) {
+					m.t.Errorf("%s of %s/%s can be read through the API", what, resourceGroup, *g.Name)
+				}
+			}
+		}
+	}
+	// In etcd, Secrets are encrypted: the node may not read them all, and the
+	// store itself has only ciphertext.
+	if out, code := m.try("kubectl", "get", "secrets", "-A", "--as=system:node:virtual-kubelet", "--as-group=system:nodes"); code == 0 {
+		m.t.Errorf("the node may list every Secret: %s", out)
+	}
+	if found := grepShare(m, "correct-horse"); found != "" {
+		m.t.Errorf("the pod's Secret is in clear in %s", found)
+	}
+}
+
+func get(t *testing.T, client *http.Client, token, url string) string {
+	t.Helper()
+	req, err := http.NewRequest(http.MethodGet, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+token)
+	res, err := client.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	if err != nil || res.StatusCode != http.StatusOK || !json.Valid(body) {
+		t.Fatalf("%s: %s, %v\n%s", url, res.Status, err, body)
+	}
+	return string(body)
+}

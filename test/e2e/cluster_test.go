@@ -1,0 +1,335 @@
+package e2e
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestCluster is the life of a cluster, told in order: each part builds on
+// those before it.
+func TestCluster(t *testing.T) {
+	m := newMachine(t)
+	m.run("up")
+	marks := m.traces()
+
+	part := func(name string, fn func(m *machine)) {
+		t.Helper()
+		ok := t.Run(name, func(t *testing.T) {
+			sub := *m
+			sub.t = t
+			fn(&sub)
+		})
+		if !ok {
+			t.FailNow()
+		}
+	}
+	part("status and list", testStatus)
+	part("three hellos answer by name", testDeployment)
+	part("volumes and environment", testVolumes)
+	part("exec", testExec)
+	part("logs", testLogs)
+	part("port-forward", testPortForward)
+	part("jobs and exit codes", testJobs)
+	part("stateful set", testStatefulSet)
+	part("a wrong image", testWrongImage)
+	part("nobody gets in without a certificate", testTLS)
+	part("secrets stay secret", testSecrets)
+	part("pause leaves nothing and resume brings all back", func(m *machine) { testPause(m, marks) })
+	part("a second cluster beside the first", testSecondCluster)
+	part("the cloud stops and starts again", func(m *machine) { testCloudRestart(m, marks) })
+
+	m.run("down", "--yes")
+	expectNothing(t, "after down", marks.groups(t, m.home))
+	if out := m.run("list", "-o", "name"); out != "" {
+		t.Errorf("after down there is still %q", out)
+	}
+	if _, code := m.try("status"); code != 3 {
+		t.Errorf("status of a removed cluster: exit code %d, want 3", code)
+	}
+	m.run("cloud", "stop")
+	expectNothing(t, "after cloud stop", marks.cloud(t, m.home))
+}
+
+func testStatus(m *machine) {
+	var status struct {
+		State      string
+		Ready      bool
+		Components []struct{ Name, State string }
+	}
+	if err := json.Unmarshal([]byte(m.run("status", "-o", "json")), &status); err != nil {
+		m.t.Fatal(err)
+	}
+	if status.State != "Running" || !status.Ready || len(status.Components) != 5 {
+		m.t.Errorf("status: %+v", status)
+	}
+	for _, c := range status.Components {
+		if c.State != "Running" {
+			m.t.Errorf("%s is %s", c.Name, c.State)
+		}
+	}
+	if out := m.run("list", "-o", "name"); out != "frankenetes\n" {
+		m.t.Errorf("list: %q", out)
+	}
+	if out := m.run("logs", "apiserver", "--tail", "3"); strings.Count(out, "\n") != 3 {
+		m.t.Errorf("3 lines of log: %q", out)
+	}
+	// Repeating up finds everything in place and does no harm.
+	m.run("up")
+}
+
+// hellos waits until three pods of the Deployment answer with their names.
+func hellos(m *machine) map[string]string {
+	m.t.Helper()
+	uids := map[string]string{}
+	m.eventually("three hellos", func() error {
+		clear(uids)
+		var all pods
+		m.get(&all, "pods", "-l", "app=hello")
+		for _, p := range all.Items {
+			if err := answers(p); err != nil {
+				return err
+			}
+			uids[p.Metadata.Name] = p.Metadata.UID
+		}
+		if len(uids) != 3 {
+			return fmt.Errorf("%d pods, want 3", len(uids))
+		}
+		return nil
+	})
+	return uids
+}
+
+func answers(p pod) error {
+	if p.Status.Phase != "Running" || p.Status.PodIP == "" {
+		return fmt.Errorf("pod %s does not run yet", p)
+	}
+	client := http.Client{Timeout: 2 * time.Second}
+	res, err := client.Get("http://" + net.JoinHostPort(p.Status.PodIP, "8080"))
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	if want := "Hello from " + p.Metadata.Name + "\n"; err != nil || string(body) != want {
+		return fmt.Errorf("%s answered %q, %v", p, body, err)
+	}
+	return nil
+}
+
+func testDeployment(m *machine) {
+	m.apply("hello.yaml")
+	m.kubectl("rollout", "status", "deployment/hello", "--timeout", patience.String())
+	hellos(m)
+	m.kubectl("scale", "deployment/hello", "--replicas=1")
+	m.eventually("scale to one", func() error {
+		if n := len(strings.Fields(m.kubectl("get", "pods", "-l", "app=hello", "-o", "name"))); n != 1 {
+			return fmt.Errorf("%d pods", n)
+		}
+		return nil
+	})
+	m.kubectl("scale", "deployment/hello", "--replicas=3")
+	hellos(m)
+}
+
+func testVolumes(m *machine) {
+	m.apply("volumes.yaml")
+	m.kubectl("wait", "pod/volumes", "--for=condition=Ready", "--timeout", patience.String())
+	var p pod
+	m.get(&p, "pod", "volumes")
+	for command, want := range map[string]string{
+		"cat /shared/order":                "first\nsecond\n",
+		"cat /settings/colour":             "green",
+		"cat /settings/nested.txt":         "two\nlines\n",
+		"cat /password/password":           "correct-horse",
+		"stat -L -c %a /password/password": "400\n",
+		"cat /all/config/colour":           "green",
+		"cat /all/password":                "correct-horse",
+		"cat /downward/note":               "from-the-annotation",
+		"test -s /all/token && echo token": "token\n",
+		"test -s /var/run/secrets/kubernetes.io/serviceaccount/token && echo token": "token\n",
+		"echo $GREETING, $COMPOSED, $COLOUR, $PASSWORD":                             "good morning, good morning to you, green, correct-horse\n",
+		"echo $POD_NAME $POD_IP $CPU_LIMIT":                                         "volumes " + p.Status.PodIP + " 500\n",
+	} {
+		if got := m.kubectl("exec", "volumes", "--", "sh", "-c", command); got != want {
+			m.t.Errorf("%s: %q, want %q", command, got, want)
+		}
+	}
+	if got := m.kubectl("exec", "volumes", "--", "sh", "-c", "env | grep ^FRANKENETES || echo none"); got != "none\n" {
+		m.t.Errorf("the agent's variables are in the container's environment: %q", got)
+	}
+}
+
+func testExec(m *machine) {
+	if got := m.kubectl("exec", "deploy/hello", "--", "/hello", "version"); !strings.HasPrefix(got, "hello ") {
+		m.t.Errorf("hello version: %q", got)
+	}
+	if got := m.kubectlWith(strings.NewReader("what I said"), "exec", "-i", "volumes", "--", "cat"); got != "what I said" {
+		m.t.Errorf("cat: %q", got)
+	}
+	stdout, stderr, code := m.call(nil, "frankenetes", "kubectl", "exec", "volumes", "--", "sh", "-c", "echo out; echo err >&2; exit 7")
+	if stdout != "out\n" || !strings.HasPrefix(stderr, "err\n") || code != 7 {
+		m.t.Errorf("stdout %q, stderr %q, exit code %d", stdout, stderr, code)
+	}
+	if out, code := m.try("kubectl", "exec", "volumes", "--", "no-such-program"); code == 0 || !strings.Contains(out, "not found") {
+		m.t.Errorf("a program that is not there: exit code %d, %q", code, out)
+	}
+	// kubectl asks for a terminal only when it has one itself: script gives it.
+	if got := terminal(m, "exec", "-it", "volumes", "--", "tty"); !strings.Contains(got, "/dev/") {
+		m.t.Errorf("tty: %q", got)
+	}
+}
+
+// terminal runs kubectl on a pseudo-terminal.
+func terminal(m *machine, args ...string) string {
+	m.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	line := filepath.Join(m.bin, "frankenetes") + " kubectl " + strings.Join(args, " ")
+	cmd := exec.CommandContext(ctx, "script", "-qec", line, "/dev/null")
+	cmd.Env = m.env
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		m.t.Fatalf("%s: %v\n%s", line, err, out)
+	}
+	return string(out)
+}
+
+func testLogs(m *machine) {
+	m.eventually("log of volumes", func() error {
+		if got := m.kubectl("logs", "volumes"); got != "good morning on stdout\noops\n" && got != "oops\ngood morning on stdout\n" {
+			return fmt.Errorf("got %q", got)
+		}
+		return nil
+	})
+	if got := m.kubectl("logs", "volumes", "--tail=1"); strings.Count(got, "\n") != 1 {
+		m.t.Errorf("one line: %q", got)
+	}
+	if got := m.kubectl("logs", "volumes", "--since=1h", "--timestamps"); !strings.HasPrefix(got, "20") {
+		m.t.Errorf("with timestamps: %q", got)
+	}
+	m.kubectl("run", "ticker", "--image=frankenetes.internal/test", "--restart=Never", "--",
+		"sh", "-c", "for i in 1 2 3 4 5; do echo tick $i; sleep 0.3; done")
+	m.eventually("ticker starts", func() error {
+		if got := m.kubectl("logs", "ticker", "--ignore-errors"); !strings.Contains(got, "tick 1") {
+			return fmt.Errorf("no tick yet: %q", got)
+		}
+		return nil
+	})
+	if got := m.kubectl("logs", "-f", "ticker"); got != "tick 1\ntick 2\ntick 3\ntick 4\ntick 5\n" {
+		m.t.Errorf("followed to its end: %q", got)
+	}
+}
+
+func testPortForward(m *machine) {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, filepath.Join(m.bin, "frankenetes"), "kubectl", "port-forward", "deploy/hello", ":8080")
+	cmd.Env = m.env
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		m.t.Fatal(err)
+	}
+	defer func() { cancel(); _ = cmd.Wait() }()
+	line, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	// Forwarding from 127.0.0.1:PORT -> 8080
+	address := strings.TrimPrefix(strings.SplitN(line, " -> ", 2)[0], "Forwarding from ")
+	for range 3 {
+		res, err := http.Get("http://" + address)
+		if err != nil {
+			m.t.Fatalf("through %q: %v", line, err)
+		}
+		body, _ := io.ReadAll(res.Body)
+		res.Body.Close()
+		if !strings.HasPrefix(string(body), "Hello from hello-") {
+			m.t.Errorf("through %q: %q", line, body)
+		}
+	}
+}
+
+func testJobs(m *machine) {
+	m.apply("jobs.yaml")
+	m.kubectl("wait", "job/third-time-lucky", "--for=condition=Complete", "--timeout", patience.String())
+	if got := m.kubectl("logs", "job/third-time-lucky"); got != "try number 3\n" {
+		m.t.Errorf("last try: %q", got)
+	}
+	if got := m.kubectl("logs", "job/third-time-lucky", "--previous"); got != "try number 2\n" {
+		m.t.Errorf("try before: %q", got)
+	}
+	m.kubectl("wait", "pod/fails", "--for=jsonpath={.status.phase}=Failed", "--timeout", patience.String())
+	got := m.kubectl("get", "pod", "fails", "-o",
+		"jsonpath={.status.containerStatuses[0].state.terminated.exitCode} {.status.containerStatuses[0].state.terminated.message}")
+	if strings.TrimSpace(got) != "42 goodbye" {
+		m.t.Errorf("exit code and message: %q", got)
+	}
+	testGrace(m)
+}
+
+// testGrace deletes a pod that ends in its own time when it is told to.
+func testGrace(m *machine) {
+	m.kubectl("wait", "pod/graceful", "--for=condition=Ready", "--timeout", patience.String())
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	follow := exec.CommandContext(ctx, filepath.Join(m.bin, "frankenetes"), "kubectl", "logs", "-f", "graceful")
+	follow.Env = m.env
+	out, err := follow.StdoutPipe()
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	if err := follow.Start(); err != nil {
+		m.t.Fatal(err)
+	}
+	lines := bufio.NewReader(out)
+	if first, err := lines.ReadString('\n'); err != nil || first != "waiting\n" {
+		m.t.Fatalf("first line: %q, %v", first, err)
+	}
+	m.kubectl("delete", "pod", "graceful", "--wait=true")
+	rest, err := io.ReadAll(lines)
+	if err != nil || string(rest) != "told to end\n" {
+		m.t.Errorf("after delete: %q, %v", rest, err)
+	}
+	_ = follow.Wait()
+}
+
+func testStatefulSet(m *machine) {
+	m.apply("stateful.yaml")
+	m.kubectl("rollout", "status", "statefulset/ordered", "--timeout", patience.String())
+	var before, after pod
+	m.get(&before, "pod", "ordered-0")
+	m.kubectl("delete", "pod", "ordered-0", "--wait=true")
+	m.eventually("ordered-0 again", func() error {
+		m.get(&after, "pod", "ordered-0", "--ignore-not-found=false")
+		if after.Metadata.UID == before.Metadata.UID {
+			return fmt.Errorf("still the old one")
+		}
+		return answers(after)
+	})
+	m.kubectl("delete", "-f", filepath.Join("testdata", "stateful.yaml"))
+}
+
+func testWrongImage(m *machine) {
+	m.kubectl("run", "wrong", "--image=frankenetes.internal/no-such-image", "--restart=Never")
+	m.eventually("a reason", func() error {
+		got := m.kubectl("get", "pod", "wrong", "-o", "jsonpath={.status.containerStatuses[0].state.waiting.reason}")
+		if got != "ErrImagePull" && got != "ImagePullBackOff" {
+			return fmt.Errorf("waiting because of %q", got)
+		}
+		return nil
+	})
+	m.kubectl("delete", "pod", "wrong", "--wait=true")
+}
