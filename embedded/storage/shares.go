@@ -1,0 +1,178 @@
+package storage
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"slices"
+
+	"frankenetes.dev/embedded/arm"
+	"frankenetes.dev/embedded/store"
+)
+
+const (
+	fileServiceType = accountType + "/fileServices"
+	shareType       = fileServiceType + "/shares"
+)
+
+func (m *management) registerShares() {
+	const service = "/subscriptions/{sub}/resourceGroups/{rg}/providers/Microsoft.Storage/storageAccounts/{account}/fileServices/default"
+	const one = service + "/shares/{share}"
+	h := m.server.Handle
+	h(http.MethodGet, service, fileServiceType+"/read", m.getFileService)
+	h(http.MethodPut, one, shareType+"/write", m.putShare)
+	h(http.MethodPatch, one, shareType+"/write", m.patchShare)
+	h(http.MethodGet, one, shareType+"/read", m.getShare)
+	h(http.MethodDelete, one, shareType+"/delete", m.deleteShare)
+	h(http.MethodGet, service+"/shares", shareType+"/read", m.listShares)
+}
+
+func (m *management) getFileService(_ context.Context, r *arm.Request) (*arm.Response, error) {
+	a, err := m.find(r)
+	if err != nil {
+		return nil, err
+	}
+	return &arm.Response{Status: http.StatusOK, Body: map[string]any{
+		"id": a.ID + "/fileServices/default", "name": "default", "type": fileServiceType,
+		"properties": map[string]any{"shareDeleteRetentionPolicy": map[string]any{"enabled": false}},
+	}}, nil
+}
+
+// shareRequest is the body of PUT and PATCH.
+type shareRequest struct {
+	Properties struct {
+		ShareQuota       *int              `json:"shareQuota"`
+		AccessTier       string            `json:"accessTier"`
+		EnabledProtocols string            `json:"enabledProtocols"`
+		Metadata         map[string]string `json:"metadata"`
+	} `json:"properties"`
+}
+
+// apply changes a share's record as the body asks.
+func (body shareRequest) apply(sh *share) error {
+	p := body.Properties
+	if p.ShareQuota != nil {
+		if *p.ShareQuota < 1 || *p.ShareQuota > maxQuotaGiB {
+			return arm.BadRequest("InvalidRequestPropertyValue", "The share quota %d is not between 1 and %d.", *p.ShareQuota, maxQuotaGiB)
+		}
+		sh.QuotaGiB = *p.ShareQuota
+	}
+	if p.EnabledProtocols != "" && p.EnabledProtocols != "SMB" {
+		return arm.BadRequest("FeatureNotSupported", "The protocol '%s' is not offered: shares speak SMB.", p.EnabledProtocols)
+	}
+	if p.AccessTier != "" {
+		if !slices.Contains([]string{defaultTier, "Hot", "Cool", "Premium"}, p.AccessTier) {
+			return arm.BadRequest("InvalidRequestPropertyValue", "The access tier '%s' does not exist.", p.AccessTier)
+		}
+		sh.AccessTier = p.AccessTier
+	}
+	if p.Metadata != nil {
+		sh.Metadata = p.Metadata
+	}
+	return nil
+}
+
+// shareBody is a share as ARM shows it.
+type shareBody struct {
+	ID         string         `json:"id"`
+	Name       string         `json:"name"`
+	Type       string         `json:"type"`
+	Etag       string         `json:"etag"`
+	Properties map[string]any `json:"properties"`
+}
+
+func showShare(a account, sh share) shareBody {
+	properties := map[string]any{
+		"shareQuota": sh.QuotaGiB, "accessTier": sh.AccessTier, "enabledProtocols": "SMB",
+		"lastModifiedTime": sh.Modified, "leaseStatus": "unlocked", "leaseState": "available",
+	}
+	if len(sh.Metadata) > 0 {
+		properties["metadata"] = sh.Metadata
+	}
+	return shareBody{ID: a.ID + "/fileServices/default/shares/" + sh.Name, Name: sh.Name, Type: shareType,
+		Etag: sh.etag(), Properties: properties}
+}
+
+func shareNotFound(name string) *arm.Error {
+	return &arm.Error{Status: http.StatusNotFound, Code: "ShareNotFound", Message: "The specified share '" + name + "' does not exist."}
+}
+
+func (m *management) putShare(_ context.Context, r *arm.Request) (*arm.Response, error) {
+	var body shareRequest
+	if err := r.Decode(&body); err != nil {
+		return nil, err
+	}
+	a, err := m.find(r)
+	if err != nil {
+		return nil, err
+	}
+	if !validShareName(r.Var("share")) {
+		return nil, arm.BadRequest("InvalidResourceName", "The share name '%s' is invalid: it must have 3 to 63 lower-case letters, digits "+
+			"and single '-' between them.", r.Var("share"))
+	}
+	sh, existed, err := m.service.putShare(a.Name, r.Var("share"), body.apply)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, arm.NotFound(accountType, a.Name, r.Var("rg"))
+	}
+	if err != nil {
+		return nil, err
+	}
+	status := http.StatusCreated
+	if existed {
+		status = http.StatusOK
+	}
+	return &arm.Response{Status: status, Body: showShare(a, sh)}, nil
+}
+
+func (m *management) patchShare(ctx context.Context, r *arm.Request) (*arm.Response, error) {
+	if response, err := m.getShare(ctx, r); err != nil {
+		return response, err
+	}
+	return m.putShare(ctx, r)
+}
+
+func (m *management) getShare(_ context.Context, r *arm.Request) (*arm.Response, error) {
+	a, err := m.find(r)
+	if err != nil {
+		return nil, err
+	}
+	sh, err := m.service.share(a.Name, r.Var("share"))
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, shareNotFound(r.Var("share"))
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &arm.Response{Status: http.StatusOK, Body: showShare(a, sh)}, nil
+}
+
+func (m *management) deleteShare(_ context.Context, r *arm.Request) (*arm.Response, error) {
+	a, err := m.find(r)
+	if err != nil {
+		return nil, err
+	}
+	existed, err := m.service.deleteShare(a.Name, r.Var("share"))
+	if err != nil {
+		return nil, err
+	}
+	if !existed {
+		return &arm.Response{Status: http.StatusNoContent}, nil
+	}
+	return &arm.Response{Status: http.StatusOK}, nil
+}
+
+func (m *management) listShares(_ context.Context, r *arm.Request) (*arm.Response, error) {
+	a, err := m.find(r)
+	if err != nil {
+		return nil, err
+	}
+	shares, err := m.service.shares(a.Name)
+	if err != nil {
+		return nil, err
+	}
+	list := arm.List[shareBody]{Value: []shareBody{}}
+	for _, sh := range shares {
+		list.Value = append(list.Value, showShare(a, sh))
+	}
+	return &arm.Response{Status: http.StatusOK, Body: list}, nil
+}
