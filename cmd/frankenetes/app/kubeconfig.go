@@ -52,7 +52,12 @@ func (o *options) kubectlCommand() *cobra.Command {
 		DisableFlagParsing: true,
 		RunE: func(_ *cobra.Command, args []string) error {
 			hyperkube := filepath.Join(binDir(), "hyperkube")
-			err := syscall.Exec(hyperkube, append([]string{"kubectl"}, args...), os.Environ())
+			env := os.Environ()
+			if os.Getenv("KUBECONFIG") == "" {
+				paths, _ := kubeconfigPaths(os.Geteuid())
+				env = append(env, "KUBECONFIG="+paths.GetDefaultFilename())
+			}
+			err := syscall.Exec(hyperkube, append([]string{"kubectl"}, args...), env)
 			return fault.New(fault.Unavailable, "`make build` builds it", "run kubectl of %s: %w", hyperkube, err)
 		},
 	}
@@ -60,7 +65,7 @@ func (o *options) kubectlCommand() *cobra.Command {
 
 // merge puts a cluster's entry into the user's kubeconfig.
 func (o *options) merge(access cluster.Access) error {
-	paths, done := kubeconfigPaths()
+	paths, done := kubeconfigPaths(os.Geteuid())
 	if err := access.Merge(paths); err != nil {
 		return err
 	}
@@ -69,7 +74,7 @@ func (o *options) merge(access cluster.Access) error {
 
 // forget removes a cluster's entry from the user's kubeconfig.
 func (o *options) forget(name string) error {
-	paths, done := kubeconfigPaths()
+	paths, done := kubeconfigPaths(os.Geteuid())
 	if err := cluster.Forget(paths, name); err != nil {
 		return err
 	}
@@ -78,11 +83,11 @@ func (o *options) forget(name string) error {
 
 // kubeconfigPaths are those of kubectl. Under sudo they are those of the user
 // who called it, and done gives the file back to that user.
-func kubeconfigPaths() (paths *clientcmd.PathOptions, done func() error) {
+func kubeconfigPaths(euid int) (paths *clientcmd.PathOptions, done func() error) {
 	paths = clientcmd.NewDefaultPathOptions()
 	nothing := func() error { return nil }
 	name, asked := os.Getenv("SUDO_USER"), os.Getenv("KUBECONFIG")
-	if asked != "" || name == "" || os.Geteuid() != 0 {
+	if asked != "" || name == "" || euid != 0 {
 		return paths, nothing
 	}
 	caller, err := user.Lookup(name)

@@ -1,0 +1,182 @@
+package app
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os/user"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"frankenetes.dev/cluster"
+	"frankenetes.dev/fault"
+)
+
+// frankenetes runs a command line in this process, on a data directory where
+// no cloud is.
+func frankenetes(t *testing.T, args ...string) (stdout, stderr string, code int) {
+	t.Helper()
+	t.Setenv("FRANKENETES_HOME", t.TempDir())
+	t.Setenv("FRANKENETES_CLOUD", "")
+	t.Setenv("KUBECONFIG", t.TempDir()+"/config")
+	var out, errs bytes.Buffer
+	code = Run(t.Context(), Build{Version: "v9", Kubernetes: "v1.2.3"}, Streams{In: strings.NewReader(""), Out: &out, Err: &errs}, args)
+	return out.String(), errs.String(), code
+}
+
+func TestBadInputGetsOneLineAHintAndItsExitCode(t *testing.T) {
+	for _, c := range []struct {
+		args string
+		code fault.Kind
+		says string
+	}{
+		{"up Not_A_Label", fault.Usage, "not a DNS label"},
+		{"up demo-pods", fault.Usage, "another cluster's pods"},
+		{"up one two", fault.Usage, "takes one name"},
+		{"up --no-such-flag", fault.Usage, "unknown flag: --no-such-flag"},
+		{"up --port many", fault.Usage, "invalid argument"},
+		{"frobnicate", fault.Usage, "unknown command"},
+		{"status -o xml", fault.Usage, "unknown output format"},
+		{"status --cloud moon", fault.Usage, "unknown cloud"},
+		{"status --cloud azure", fault.Usage, "not configured"},
+		{"logs", fault.Usage, "one component"},
+		{"status", fault.Unavailable, "cloud"},
+		{"pause", fault.Unavailable, "cloud"},
+		{"down --yes", fault.Unavailable, "cloud"},
+		{"cloud logs", fault.Unavailable, "log of the local cloud"},
+	} {
+		t.Run(c.args, func(t *testing.T) {
+			t.Setenv("AZURE_SUBSCRIPTION_ID", "")
+			stdout, stderr, code := frankenetes(t, strings.Fields(c.args)...)
+			if code != int(c.code) || !strings.Contains(stderr, c.says) {
+				t.Errorf("exit code %d, want %d; standard error:\n%s", code, c.code, stderr)
+			}
+			if lines := strings.Split(strings.TrimSpace(stderr), "\n"); len(lines) != 2 || !strings.HasPrefix(lines[1], "hint: ") {
+				t.Errorf("want one line and one hint, got:\n%s", stderr)
+			}
+			if stdout != "" {
+				t.Errorf("standard output: %s", stdout)
+			}
+		})
+	}
+}
+
+func TestVersionInEveryFormat(t *testing.T) {
+	for format, want := range map[string]string{
+		"text": "kubernetes    v1.2.3\n", "json": `"kubernetes":"v1.2.3"`, "yaml": "kubernetes: v1.2.3\n", "name": "v9\n",
+	} {
+		if stdout, stderr, code := frankenetes(t, "version", "-o", format); code != 0 || !strings.Contains(stdout, want) {
+			t.Errorf("%s: exit code %d\n%s%s", format, code, stdout, stderr)
+		}
+	}
+}
+
+func TestCompletionAndHelpNeedNoCloud(t *testing.T) {
+	for _, args := range []string{"completion bash", "completion zsh", "--help", "up --help", "create cluster --help", "stop --help"} {
+		if stdout, stderr, code := frankenetes(t, strings.Fields(args)...); code != 0 || stdout == "" {
+			t.Errorf("%s: exit code %d\n%s", args, code, stderr)
+		}
+	}
+}
+
+func TestAnErrorShowsTheLogAndTheHint(t *testing.T) {
+	var errs bytes.Buffer
+	o := &options{streams: Streams{Err: &errs}}
+	code := o.report(t.Context(), &cluster.StepError{Step: "etcd", Err: &fault.Error{
+		Kind: fault.Unavailable, Err: errors.New("etcd does not run"), Hint: "look at it", Log: []string{"panic: no disk"}}})
+	if want := "frankenetes: etcd: etcd does not run\n  | panic: no disk\nhint: look at it\n"; errs.String() != want || code != 5 {
+		t.Errorf("exit code %d:\n%s", code, errs.String())
+	}
+}
+
+func TestTimeAndInterruptHaveTheirOwnCodes(t *testing.T) {
+	var errs bytes.Buffer
+	o := &options{streams: Streams{Err: &errs}, timeout: time.Second}
+	if code := o.report(t.Context(), fmt.Errorf("wait: %w", context.DeadlineExceeded)); code != int(fault.Timeout) {
+		t.Errorf("a timeout ends with %d", code)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if code := o.report(ctx, context.Canceled); code != fault.Interrupted {
+		t.Errorf("an interrupt ends with %d", code)
+	}
+}
+
+func TestStepsAsLinesAndAsJSON(t *testing.T) {
+	play := func(p progress) {
+		p.Start("etcd", 1, 2)
+		p.Done("etcd", 1, 2, "data on a share", 1500*time.Millisecond, nil)
+		p.Start("API server", 2, 2)
+		p.Done("API server", 2, 2, "", time.Second, errors.New("no port"))
+		p.end()
+	}
+	var out, errs bytes.Buffer
+	o := &options{streams: Streams{Out: &out, Err: &errs}, output: "text"}
+	play(o.newProgress())
+	if got := errs.String(); !strings.Contains(got, "✓ etcd") || !strings.Contains(got, "1.5s\n") || !strings.Contains(got, "✗ API server") {
+		t.Errorf("lines:\n%s", got)
+	}
+	o.output = "json"
+	play(o.newProgress())
+	var steps []jsonStep
+	for dec := json.NewDecoder(&out); dec.More(); {
+		var s jsonStep
+		if err := dec.Decode(&s); err != nil {
+			t.Fatal(err)
+		}
+		steps = append(steps, s)
+	}
+	if len(steps) != 4 || steps[1].State != "done" || steps[1].Millis != 1500 || steps[3].Error != "no port" {
+		t.Errorf("steps: %+v", steps)
+	}
+}
+
+func TestALockDiesWithItsHolderAndKeepsOthersOut(t *testing.T) {
+	o := &options{home: t.TempDir(), cloud: cloudLocal}
+	unlock, err := o.lock("demo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := o.lock("demo"); fault.KindOf(err) != fault.Conflict {
+		t.Errorf("the second got %v", err)
+	}
+	other, err := o.lock("other")
+	if err != nil {
+		t.Errorf("another cluster is locked too: %v", err)
+	} else {
+		other()
+	}
+	unlock()
+	again, err := o.lock("demo")
+	if err != nil {
+		t.Fatalf("after unlocking: %v", err)
+	}
+	again()
+}
+
+func TestUnderSudoTheKubeconfigIsTheCallers(t *testing.T) {
+	t.Setenv("SUDO_USER", "nobody")
+	t.Setenv("KUBECONFIG", "")
+	path := func(euid int) string {
+		paths, _ := kubeconfigPaths(euid)
+		return paths.GetDefaultFilename()
+	}
+	nobody, err := user.Lookup("nobody")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := path(0), filepath.Join(nobody.HomeDir, ".kube", "config"); got != want {
+		t.Errorf("under sudo: %s, want %s", got, want)
+	}
+	if got := path(1000); strings.HasPrefix(got, nobody.HomeDir) {
+		t.Errorf("without sudo: %s", got)
+	}
+	t.Setenv("KUBECONFIG", "/somewhere/else")
+	if got := path(0); got != "/somewhere/else" {
+		t.Errorf("$KUBECONFIG is not heeded: %s", got)
+	}
+}
