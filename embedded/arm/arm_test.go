@@ -147,9 +147,9 @@ func TestMalformedBodiesAreTheClientsFault(t *testing.T) {
 func TestHeadAnswersWithoutABody(t *testing.T) {
 	c, token := startWithGroup(t)
 	for path, want := range map[string]int{
-		"/resourcegroups/g":                                          http.StatusNoContent,
-		"/resourcegroups/none":                                       http.StatusNotFound,
-		"/resourcegroups/g" + thing:                                  http.StatusNoContent,
+		"/resourcegroups/g":         http.StatusNoContent,
+		"/resourcegroups/none":      http.StatusNotFound,
+		"/resourcegroups/g" + thing: http.StatusNoContent,
 		"/resourcegroups/g/providers/Test.Provider/things/absent":    http.StatusNotFound,
 		"/resourcegroups/none/providers/Test.Provider/things/absent": http.StatusNotFound,
 	} {

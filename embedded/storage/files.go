@@ -90,15 +90,11 @@ func (f *filesRequest) aboutShare(share, path string) bool {
 	return share != "" && path == "" && f.query.Get("restype") == "share"
 }
 
-// splitFilesPath splits /{account}/{share}/{path}. Every segment of the path
-// is a plain name.
+// splitFilesPath splits /{account}/{share}/{path}. A slash may be encoded, as
+// azfile does. Every segment of the path is a plain name.
 func splitFilesPath(u *url.URL) (account, share, path string, err error) {
 	var names []string
-	for _, segment := range strings.Split(u.EscapedPath(), "/") {
-		name, err := url.PathUnescape(segment)
-		if err != nil {
-			return "", "", "", errInvalidName
-		}
+	for _, name := range strings.Split(u.Path, "/") {
 		if name == "" {
 			continue
 		}
