@@ -1,0 +1,157 @@
+package containerd
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// process is a running containerd, started by us or by the daemon before us.
+type process struct {
+	pid int
+	// fd is a pidfd: it names this very process even if the number is used again.
+	fd   int
+	done chan struct{}
+}
+
+// find returns the containerd that listens on the socket, or nil. The kernel
+// says who that is, so no file with a number can mislead us.
+func find(socket string) (*process, error) {
+	conn, err := net.Dial("unix", socket)
+	if errors.Is(err, os.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("look for a running containerd: %w", err)
+	}
+	defer conn.Close()
+	raw, err := conn.(*net.UnixConn).SyscallConn()
+	if err != nil {
+		return nil, fmt.Errorf("look for a running containerd: %w", err)
+	}
+	var peer *unix.Ucred
+	var optErr error
+	if err := raw.Control(func(fd uintptr) {
+		peer, optErr = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
+	}); err != nil || optErr != nil {
+		return nil, fmt.Errorf("look for a running containerd: %w", errors.Join(err, optErr))
+	}
+	return watch(int(peer.Pid))
+}
+
+// launch starts containerd in a session of its own, so that it and its
+// containers survive us, and waits until it says that it is ready.
+func launch(ctx context.Context, o Options) (*process, error) {
+	ready, err := listenReady(filepath.Join(o.State, "ready.sock"))
+	if err != nil {
+		return nil, err
+	}
+	defer ready.Close()
+	log, err := os.OpenFile(o.LogFile(), os.O_CREATE|os.O_WRONLY|os.O_TRUNC|os.O_APPEND, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("open containerd log: %w", err)
+	}
+	defer log.Close()
+
+	cmd := exec.Command(filepath.Join(o.Tools, "containerd"), "--config", o.configFile())
+	cmd.Stdout, cmd.Stderr = log, log
+	cmd.Dir = o.Root
+	cmd.Env = []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "NOTIFY_SOCKET=" + ready.LocalAddr().String()}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if err := cmd.Start(); err != nil {
+		return nil, fmt.Errorf("start containerd: %w", err)
+	}
+	p, err := watch(cmd.Process.Pid)
+	if err != nil {
+		return nil, errors.Join(err, cmd.Process.Kill(), cmd.Wait())
+	}
+	go func() {
+		<-p.done
+		_ = cmd.Wait() // reaps; its log says why it ended
+	}()
+	if err := p.awaitReady(ctx, ready); err != nil {
+		p.signal(unix.SIGKILL)
+		<-p.done
+		return nil, fmt.Errorf("start containerd: %w; it said: %s", err, tail(o.LogFile(), 600))
+	}
+	return p, nil
+}
+
+// listenReady makes the socket on which containerd reports that it serves
+// (the sd_notify protocol).
+func listenReady(path string) (*net.UnixConn, error) {
+	_ = os.Remove(path)
+	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
+	if err != nil {
+		return nil, fmt.Errorf("listen for containerd's readiness: %w", err)
+	}
+	return conn, nil
+}
+
+// awaitReady returns when READY=1 has come, the process has ended, or ctx is done.
+func (p *process) awaitReady(ctx context.Context, conn *net.UnixConn) error {
+	said := make(chan error, 1)
+	go func() {
+		buf := make([]byte, 4096)
+		for {
+			n, err := conn.Read(buf)
+			if err != nil || bytes.Contains(buf[:n], []byte("READY=1")) {
+				said <- err
+				return
+			}
+		}
+	}()
+	select {
+	case err := <-said:
+		return err
+	case <-p.done:
+		return errors.New("it ended before it was ready")
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// watch follows a process, which need not be a child.
+func watch(pid int) (*process, error) {
+	fd, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		return nil, fmt.Errorf("watch process %d: %w", pid, err)
+	}
+	p := &process{pid: pid, fd: fd, done: make(chan struct{})}
+	go func() {
+		defer close(p.done)
+		for {
+			_, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, -1)
+			if !errors.Is(err, unix.EINTR) {
+				return
+			}
+		}
+	}()
+	return p, nil
+}
+
+// signal sends a signal; a process that has ended is no error.
+func (p *process) signal(s unix.Signal) { _ = unix.PidfdSendSignal(p.fd, s, nil, 0) }
+
+// tail returns the end of a file as text, for error messages.
+func tail(path string, limit int64) string {
+	f, err := os.Open(path)
+	if err != nil {
+		return err.Error()
+	}
+	defer f.Close()
+	if size, err := f.Seek(0, io.SeekEnd); err == nil {
+		_, _ = f.Seek(max(0, size-limit), io.SeekStart)
+	}
+	data, _ := io.ReadAll(f)
+	return string(bytes.TrimSpace(data))
+}
