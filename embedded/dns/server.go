@@ -1,0 +1,153 @@
+package dns
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/miekg/dns"
+)
+
+const (
+	// patience is how long a lookup waits for a group that is being created,
+	// less than the five seconds after which resolvers ask again.
+	patience = 4500 * time.Millisecond
+	// ttl is the life of an answer, in seconds: addresses change with groups.
+	ttl = 1
+)
+
+// Options are what a Server needs.
+type Options struct {
+	// Address is where it listens, UDP and TCP.
+	Address netip.AddrPort
+	// Zone holds the names that it knows.
+	Zone *Zone
+	// Suffixes are the domains for which Zone is the whole truth. Names
+	// elsewhere are asked of the host's resolvers.
+	Suffixes []string
+	// ResolvConf names the host's resolvers; empty means /etc/resolv.conf.
+	ResolvConf string
+	Log        *slog.Logger
+}
+
+// Server answers DNS queries.
+type Server struct {
+	options Options
+	ctx     context.Context
+	cancel  context.CancelFunc
+	servers []*dns.Server
+	address netip.AddrPort
+	running sync.WaitGroup
+}
+
+// Listen starts a server. Port 0 means any port, the same for UDP and TCP.
+func Listen(o Options) (*Server, error) {
+	if o.ResolvConf == "" {
+		o.ResolvConf = "/etc/resolv.conf"
+	}
+	tcp, err := net.Listen("tcp", o.Address.String())
+	if err != nil {
+		return nil, fmt.Errorf("listen for DNS on %s: %w", o.Address, err)
+	}
+	address := tcp.Addr().(*net.TCPAddr).AddrPort()
+	udp, err := net.ListenPacket("udp", address.String())
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("listen for DNS on %s: %w", address, err), tcp.Close())
+	}
+	s := &Server{options: o, address: address}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	handler := dns.HandlerFunc(s.answer)
+	s.servers = []*dns.Server{{Listener: tcp, Handler: handler}, {PacketConn: udp, Handler: handler}}
+	for _, server := range s.servers {
+		started := make(chan struct{})
+		server.NotifyStartedFunc = func() { close(started) }
+		s.running.Go(func() {
+			if err := server.ActivateAndServe(); err != nil && s.ctx.Err() == nil {
+				o.Log.Error("DNS server ended", "address", address, "error", err)
+			}
+		})
+		<-started // only a started server can be shut down
+	}
+	return s, nil
+}
+
+// Address returns where the server listens.
+func (s *Server) Address() netip.AddrPort { return s.address }
+
+// Close stops answering and waits for the answers under way.
+func (s *Server) Close() error {
+	s.cancel()
+	var errs []error
+	for _, server := range s.servers {
+		errs = append(errs, server.Shutdown())
+	}
+	s.running.Wait()
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("stop DNS server: %w", err)
+	}
+	return nil
+}
+
+func (s *Server) answer(w dns.ResponseWriter, query *dns.Msg) {
+	var reply *dns.Msg
+	switch {
+	case query.Opcode != dns.OpcodeQuery || len(query.Question) != 1:
+		reply = new(dns.Msg).SetRcode(query, dns.RcodeNotImplemented)
+	case s.owns(query.Question[0].Name):
+		reply = s.fromZone(query)
+	default:
+		reply = s.forward(query)
+	}
+	if w.LocalAddr().Network() == "udp" {
+		size := dns.MinMsgSize
+		if edns := query.IsEdns0(); edns != nil {
+			size = int(edns.UDPSize())
+		}
+		reply.Truncate(size)
+	}
+	if err := w.WriteMsg(reply); err != nil {
+		s.options.Log.Debug("DNS answer not sent", "to", w.RemoteAddr(), "error", err)
+	}
+}
+
+// owns reports whether the zone alone decides about a name.
+func (s *Server) owns(name string) bool {
+	name = canonical(name)
+	for _, suffix := range s.options.Suffixes {
+		if name == suffix || strings.HasSuffix(name, "."+suffix) {
+			return true
+		}
+	}
+	return s.options.Zone.Has(name)
+}
+
+// fromZone answers from the zone. A name that exists has an A record and no
+// other: every other question about it has an empty answer, at once.
+func (s *Server) fromZone(query *dns.Msg) *dns.Msg {
+	reply := new(dns.Msg).SetReply(query)
+	reply.Authoritative, reply.RecursionAvailable = true, true
+	question := query.Question[0]
+	if !s.options.Zone.Has(question.Name) {
+		return reply.SetRcode(query, dns.RcodeNameError)
+	}
+	if question.Qtype != dns.TypeA && question.Qtype != dns.TypeANY || question.Qclass != dns.ClassINET {
+		return reply
+	}
+	ctx, cancel := context.WithTimeout(s.ctx, patience)
+	defer cancel()
+	addr := s.options.Zone.Lookup(ctx, question.Name)
+	if !addr.IsValid() {
+		return reply.SetRcode(query, dns.RcodeServerFailure)
+	}
+	reply.Answer = []dns.RR{&dns.A{
+		Hdr: dns.RR_Header{Name: question.Name, Rrtype: dns.TypeA, Class: dns.ClassINET, Ttl: ttl},
+		A:   addr.AsSlice(),
+	}}
+	return reply
+}
