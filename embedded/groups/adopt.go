@@ -1,0 +1,153 @@
+package groups
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"time"
+
+	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
+)
+
+// found is what the runtime has of a deployment that an earlier daemon made.
+type found struct {
+	sandbox    string
+	containers []*runtimeapi.Container
+}
+
+// runs returns the runs of a container, oldest first.
+func (f *found) runs(container string) []*runtimeapi.Container {
+	if f == nil {
+		return nil
+	}
+	var runs []*runtimeapi.Container
+	for _, c := range f.containers {
+		if c.Labels[labelContainer] == container {
+			runs = append(runs, c)
+		}
+	}
+	slices.SortFunc(runs, func(a, b *runtimeapi.Container) int { return int(a.Metadata.Attempt) - int(b.Metadata.Attempt) })
+	return runs
+}
+
+// pastInit reports whether an application container was started, and so the
+// init containers had ended well.
+func (f *found) pastInit(g *Group) bool {
+	for _, c := range g.Properties.Containers {
+		for _, run := range f.runs(c.Name) {
+			if run.State != runtimeapi.ContainerState_CONTAINER_CREATED {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// find asks the runtime for every sandbox of ours that is ready, by the uid of
+// its deployment, and for the uids of all that are there.
+func (e *engine) find(ctx context.Context) (ready map[string]*found, all map[string]bool, err error) {
+	sandboxes, err := e.cri.ListPodSandbox(ctx, &runtimeapi.ListPodSandboxRequest{})
+	if err != nil {
+		return nil, nil, fmt.Errorf("list sandboxes: %w", err)
+	}
+	containers, err := e.cri.ListContainers(ctx, &runtimeapi.ListContainersRequest{})
+	if err != nil {
+		return nil, nil, fmt.Errorf("list containers: %w", err)
+	}
+	ready, all = map[string]*found{}, map[string]bool{}
+	for _, s := range sandboxes.Items {
+		uid := s.Labels[labelUID]
+		all[uid] = true
+		if s.State != runtimeapi.PodSandboxState_SANDBOX_READY {
+			continue
+		}
+		f := &found{sandbox: s.Id}
+		for _, c := range containers.Containers {
+			if c.PodSandboxId == s.Id {
+				f.containers = append(f.containers, c)
+			}
+		}
+		ready[uid] = f
+	}
+	return ready, all, nil
+}
+
+// adoptSandbox takes over a sandbox that runs.
+func (d *deployment) adoptSandbox(ctx context.Context, f *found) error {
+	cpu, memory := d.group.total()
+	var err error
+	if d.cgroup, err = d.engine.cgroups.Create(d.uid, float64(cpu), float64(memory)); err != nil {
+		return err
+	}
+	d.setSandbox(f.sandbox)
+	return d.tellAddress(ctx)
+}
+
+// adopt takes over the latest run, if there is one, and returns its id. What
+// came before it is told as it was.
+func (w *worker) adopt() string {
+	if len(w.known) == 0 {
+		return ""
+	}
+	latest := w.known[len(w.known)-1]
+	w.attempt = latest.Metadata.Attempt
+	var previous *ContainerState
+	if len(w.known) > 1 {
+		previous = w.past(w.known[len(w.known)-2].Id)
+	}
+	w.update(func(p *progress) {
+		p.ID, p.Attempt, p.Restarts, p.Previous = latest.Id, w.attempt, int32(w.attempt), previous
+		p.Started = latest.State != runtimeapi.ContainerState_CONTAINER_CREATED || w.attempt > 0
+	})
+	w.known = nil // a later life of the group starts afresh
+	return latest.Id
+}
+
+// past describes a run that is over.
+func (w *worker) past(id string) *ContainerState {
+	ctx, cancel := context.WithTimeout(context.Background(), callTimeout)
+	defer cancel()
+	state, err := w.state(ctx, id)
+	if err != nil || state.State != runtimeapi.ContainerState_CONTAINER_EXITED {
+		return nil
+	}
+	s := ended(time.Unix(0, state.StartedAt).UTC(), time.Unix(0, state.FinishedAt).UTC(), state.ExitCode, state.Reason)
+	return &s
+}
+
+// adoptEnded takes over an init container that had ended well.
+func (w *worker) adoptEnded() {
+	id := w.adopt()
+	if id == "" {
+		return
+	}
+	if state := w.past(id); state != nil {
+		w.update(func(p *progress) { p.Current, p.Started, p.Final = *state, true, true })
+	}
+}
+
+// endedBefore reports whether the container had ended for good before its
+// sandbox was lost; it is not run again.
+func (w *worker) endedBefore() bool {
+	final := false
+	w.update(func(p *progress) { final = p.Final })
+	return final
+}
+
+// leftovers returns the uids that have directories but no deployment.
+func (e *engine) leftovers(deployed map[string]bool) ([]string, error) {
+	var uids []string
+	for _, dir := range []string{e.paths.Volumes, e.paths.Memory, e.paths.Logs} {
+		paths, err := filepath.Glob(filepath.Join(dir, "*"))
+		if err != nil {
+			return nil, fmt.Errorf("look for leftovers: %w", err)
+		}
+		for _, p := range paths {
+			if uid := filepath.Base(p); !deployed[uid] && !slices.Contains(uids, uid) {
+				uids = append(uids, uid)
+			}
+		}
+	}
+	return uids, nil
+}

@@ -1,0 +1,56 @@
+package groups
+
+import (
+	"errors"
+	"log/slog"
+	"net/netip"
+	"path/filepath"
+
+	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
+)
+
+// Labels on sandboxes and containers, by which a new daemon knows its own.
+const (
+	labelGroup     = "frankenetes.dev/group"     // the group's key
+	labelUID       = "frankenetes.dev/uid"       // the deployment's
+	labelContainer = "frankenetes.dev/container" // the container's name
+)
+
+// ErrNoShare is wrapped by what Shares returns when a share cannot be mounted.
+var ErrNoShare = errors.New("share cannot be mounted")
+
+// Shares finds file shares.
+type Shares interface {
+	// SharePath returns the directory of a share, for one who has a key of
+	// its account.
+	SharePath(account, share, key string) (dir string, err error)
+}
+
+// Paths are the directories of the groups. Only root can enter them.
+type Paths struct {
+	// Volumes holds emptyDir volumes, Logs what containers write.
+	Volumes, Logs string
+	// Memory holds secrets, in file systems that are never on a disk.
+	Memory string
+}
+
+// engine is what deployments need to run containers.
+type engine struct {
+	cri     runtimeapi.RuntimeServiceClient
+	images  runtimeapi.ImageServiceClient
+	watcher *watcher
+	cgroups Cgroups
+	shares  Shares
+	paths   Paths
+	// resolver is the address of the cloud's DNS.
+	resolver netip.Addr
+	// registry is the host of images that are only in the local store.
+	registry string
+	// mountMemory mounts a file system in memory; only root can.
+	mountMemory func(dir string) error
+	log         *slog.Logger
+}
+
+func (e *engine) volumeDir(uid string) string { return filepath.Join(e.paths.Volumes, uid) }
+func (e *engine) logDir(uid string) string    { return filepath.Join(e.paths.Logs, uid) }
+func (e *engine) memoryDir(uid string) string { return filepath.Join(e.paths.Memory, uid) }

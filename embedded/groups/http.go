@@ -1,0 +1,238 @@
+package groups
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"frankenetes.dev/embedded/arm"
+)
+
+const (
+	subscriptionPath = "/subscriptions/{sub}/providers/" + Type
+	resourceGroup    = "/subscriptions/{sub}/resourceGroups/{rg}/providers/" + Type
+	resource         = resourceGroup + "/{cg}"
+	// patience is how long an operation waits for another one on the same
+	// group, and a DELETE for its own end, before the client is told to come back.
+	patience = 10 * time.Second
+)
+
+// Register adds the operations on container groups to a server.
+func (s *Service) Register(a *arm.Server) {
+	s.arm = a
+	a.Handle(http.MethodGet, subscriptionPath, Type+"/read", s.listAll)
+	a.Handle(http.MethodGet, resourceGroup, Type+"/read", s.listGroup)
+	a.Handle(http.MethodGet, resource, Type+"/read", s.read)
+	a.Handle(http.MethodPut, resource, Type+"/write", s.put)
+	a.Handle(http.MethodPatch, resource, Type+"/write", s.patch)
+	a.Handle(http.MethodDelete, resource, Type+"/delete", s.delete)
+	a.Handle(http.MethodPost, resource+"/stop", Type+"/stop/action", s.stop)
+	a.Handle(http.MethodPost, resource+"/start", Type+"/start/action", s.start)
+	a.Handle(http.MethodPost, resource+"/restart", Type+"/restart/action", s.restart)
+	a.Handle(http.MethodGet, resource+"/containers/{c}/logs", Type+"/containers/logs/read", s.logs)
+	a.Handle(http.MethodPost, resource+"/containers/{c}/exec", Type+"/containers/exec/action", s.exec)
+	a.OnDeleteResourceGroup(s.deleteResourceGroup)
+}
+
+// keyOf returns the key of the group that a request is about.
+func keyOf(r *arm.Request) string { return groupKey(r.Var("sub"), r.Var("rg"), r.Var("cg")) }
+
+func notFound(r *arm.Request) error { return arm.NotFound(Type, r.Var("cg"), r.Var("rg")) }
+
+// lookup returns the group that a request is about.
+func (s *Service) lookup(r *arm.Request) (*group, error) {
+	if g := s.get(keyOf(r)); g != nil {
+		return g, nil
+	}
+	if err := s.arm.CheckResourceGroup(r.Var("sub"), r.Var("rg")); err != nil {
+		return nil, err
+	}
+	return nil, notFound(r)
+}
+
+// lock takes the group's lock for a request.
+func (s *Service) lock(ctx context.Context, r *arm.Request) (func(), error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	unlock, err := s.locks.take(ctx, keyOf(r))
+	if err != nil {
+		return nil, transitioning(r.Var("cg"))
+	}
+	return unlock, nil
+}
+
+func transitioning(name string) error {
+	e := arm.Conflict("ContainerGroupTransitioning", "The container group '%s' is still transitioning, please retry later.", name)
+	e.RetryAfter = time.Second
+	return e
+}
+
+func (s *Service) read(_ context.Context, r *arm.Request) (*arm.Response, error) {
+	g, err := s.lookup(r)
+	if err != nil {
+		return nil, err
+	}
+	return &arm.Response{Status: http.StatusOK, Body: g.view(false)}, nil
+}
+
+func (s *Service) listAll(_ context.Context, r *arm.Request) (*arm.Response, error) {
+	return s.listed(r, keysOf(r.Var("sub"), "")), nil
+}
+
+func (s *Service) listGroup(_ context.Context, r *arm.Request) (*arm.Response, error) {
+	if err := s.arm.CheckResourceGroup(r.Var("sub"), r.Var("rg")); err != nil {
+		return nil, err
+	}
+	return s.listed(r, keysOf(r.Var("sub"), r.Var("rg"))), nil
+}
+
+// listed answers a list operation, which carries no instance views and no
+// groups that the client may not read.
+func (s *Service) listed(r *arm.Request, prefix string) *arm.Response {
+	views := []*Group{}
+	for _, g := range s.list(prefix) {
+		if s.arm.Allowed(r.Principal, Type+"/read", g.key) {
+			views = append(views, g.view(true))
+		}
+	}
+	return &arm.Response{Status: http.StatusOK, Body: map[string]any{"value": views}}
+}
+
+// view returns the group as clients see it.
+func (g *group) view(listed bool) *Group {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return view(&g.record.Group, g.snapshot(), g.record.Stopped, listed)
+}
+
+// snapshot returns the state of the group, whose mutex the caller holds.
+func (g *group) snapshot() snapshot {
+	switch {
+	case g.deployment != nil:
+		return g.deployment.status.snapshot()
+	case g.record.Result != nil:
+		return *g.record.Result
+	default:
+		return newStatus(&g.record.Group, g.record.Created).snapshot()
+	}
+}
+
+// patch replaces the tags; nothing else can be patched.
+func (s *Service) patch(ctx context.Context, r *arm.Request) (*arm.Response, error) {
+	var body struct {
+		Tags map[string]string `json:"tags"`
+	}
+	if err := r.Decode(&body); err != nil {
+		return nil, err
+	}
+	unlock, err := s.lock(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	g, err := s.lookup(r)
+	if err != nil {
+		return nil, err
+	}
+	if body.Tags != nil {
+		if err := s.retag(g, body.Tags); err != nil {
+			return nil, err
+		}
+	}
+	return &arm.Response{Status: http.StatusOK, Body: g.view(false)}, nil
+}
+
+// retag gives the group new tags, and the ports that they ask for.
+func (s *Service) retag(g *group, tags map[string]string) error {
+	check := validator{group: &Group{Name: g.record.Group.Name, Tags: tags}}
+	if err := check.checkPublish(); err != nil {
+		return err
+	}
+	if err := s.publish(g, tags); err != nil {
+		return err
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.record.Group.Tags = tags
+	return s.options.Store.Put(kind, g.key, g.record)
+}
+
+// delete kills the group and removes all that there is of it. It answers when
+// that is done, or after a while with where to ask.
+func (s *Service) delete(ctx context.Context, r *arm.Request) (*arm.Response, error) {
+	unlock, err := s.lock(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	g := s.get(keyOf(r))
+	if g == nil {
+		unlock()
+		return &arm.Response{Status: http.StatusNoContent}, nil
+	}
+	last := g.view(false)
+	done := make(chan error, 1)
+	s.running.Go(func() {
+		defer unlock()
+		done <- s.remove(context.WithoutCancel(ctx), g)
+	})
+	wait := time.NewTimer(patience)
+	defer wait.Stop()
+	select {
+	case err := <-done:
+		if err != nil {
+			return nil, err
+		}
+		return &arm.Response{Status: http.StatusOK, Body: last}, nil
+	case <-wait.C:
+	}
+	header := s.arm.Async(r, func(ctx context.Context) error {
+		select {
+		case err := <-done:
+			return err
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	})
+	return &arm.Response{Status: http.StatusAccepted, Header: header}, nil
+}
+
+// deleteResourceGroup removes every group of a resource group, side by side.
+func (s *Service) deleteResourceGroup(ctx context.Context, sub, rg string) error {
+	var work errgroup.Group
+	for _, g := range s.list(keysOf(sub, rg)) {
+		work.Go(func() error {
+			unlock, err := s.locks.take(ctx, g.key)
+			if err != nil {
+				return err
+			}
+			defer unlock()
+			if s.get(g.key) != g {
+				return nil // deleted meanwhile
+			}
+			return s.remove(context.WithoutCancel(ctx), g)
+		})
+	}
+	return work.Wait()
+}
+
+// isLive reports whether the group is deployed: neither stopped nor at its end.
+func (g *group) isLive() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.deployment != nil
+}
+
+// containerOf returns the name of the group's container that a path names.
+func containerOf(g *Group, name string) (string, bool) {
+	for _, list := range [][]Container{g.Properties.InitContainers, g.Properties.Containers} {
+		for _, c := range list {
+			if strings.EqualFold(c.Name, name) {
+				return c.Name, true
+			}
+		}
+	}
+	return "", false
+}

@@ -1,0 +1,279 @@
+package groups
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"path"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"frankenetes.dev/embedded/arm"
+	"frankenetes.dev/embedded/store"
+)
+
+// put creates a group or replaces it as a whole.
+func (s *Service) put(ctx context.Context, r *arm.Request) (*arm.Response, error) {
+	if err := s.arm.CheckResourceGroup(r.Var("sub"), r.Var("rg")); err != nil {
+		return nil, err
+	}
+	spec, err := s.specOf(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	unlock, err := s.lock(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	// From here on the client may go away, the group is made.
+	ctx = context.WithoutCancel(ctx)
+	g, code := s.get(keyOf(r)), http.StatusOK
+	if g == nil {
+		g, err = s.create(ctx, keyOf(r), spec)
+		code = http.StatusCreated
+	} else {
+		err = s.update(ctx, g, spec)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &arm.Response{Status: code, Header: s.arm.Async(r, g.provisioned), Body: g.view(false)}, nil
+}
+
+// specOf reads and checks the group that a request carries.
+func (s *Service) specOf(ctx context.Context, r *arm.Request) (*Group, error) {
+	spec := &Group{}
+	if err := r.Decode(spec); err != nil {
+		return nil, err
+	}
+	spec.ID, spec.Name, spec.Type = groupID(r.Var("sub"), r.Var("rg"), r.Var("cg")), r.Var("cg"), ""
+	spec.normalise()
+	check := validator{group: spec, location: s.options.Location, registry: s.options.Registry}
+	if err := check.check(); err != nil {
+		return nil, err
+	}
+	if a := spec.Properties.IPAddress; a != nil {
+		a.FQDN = s.fqdn(spec)
+	}
+	if err := s.resolveIdentities(r, spec); err != nil {
+		return nil, err
+	}
+	return spec, s.checkImages(ctx, spec)
+}
+
+// resolveIdentities fills in the identities' ids. Who gives a group an
+// identity gets what it may do, and so must be allowed to.
+func (s *Service) resolveIdentities(r *arm.Request, spec *Group) error {
+	if spec.Identity == nil {
+		return nil
+	}
+	for id := range spec.Identity.UserAssignedIdentities {
+		known, err := s.options.Identities.UserAssigned(id)
+		if errors.Is(err, store.ErrNotFound) {
+			return invalid("FailedIdentityOperation", "The identity '%s' of container group '%s' was not found.", id, spec.Name)
+		}
+		if err != nil {
+			return err
+		}
+		if !s.arm.Allowed(r.Principal, "Microsoft.ManagedIdentity/userAssignedIdentities/assign/action", id) {
+			return &arm.Error{Status: http.StatusForbidden, Code: "LinkedAuthorizationFailed",
+				Message: fmt.Sprintf("The client has permission to perform action 'Microsoft.ContainerInstance/containerGroups/write' on the container group '%s', "+
+					"but not 'Microsoft.ManagedIdentity/userAssignedIdentities/assign/action' on the linked identity '%s'.", spec.Name, id)}
+		}
+		spec.Identity.UserAssignedIdentities[id] = AssignedIdentity{ClientID: known.ClientID, PrincipalID: known.PrincipalID}
+	}
+	return nil
+}
+
+// checkImages refuses images that are known not to be there.
+func (s *Service) checkImages(ctx context.Context, spec *Group) error {
+	for image := range spec.imageUsers() {
+		if !s.engine.isOurs(image) {
+			continue
+		}
+		id, err := s.engine.localImage(ctx, image)
+		if err != nil {
+			return err
+		}
+		if id == "" {
+			return invalid("InaccessibleImage", "The image '%s' in container group '%s' is not accessible. Please check the image and registry credential.", image, spec.Name)
+		}
+	}
+	return nil
+}
+
+// create makes a group that is not there yet.
+func (s *Service) create(ctx context.Context, key string, spec *Group) (*group, error) {
+	hash, err := spec.hash()
+	if err != nil {
+		return nil, err
+	}
+	g := &group{key: key, record: record{Group: *spec, UID: newUID(), Hash: hash, Created: time.Now().UTC()}}
+	if err := s.claim(key, label(spec)); err != nil {
+		return nil, err
+	}
+	if err := s.publish(g, spec.Tags); err != nil {
+		s.unclaim(key)
+		return nil, err
+	}
+	s.mu.Lock()
+	s.groups[key] = g
+	s.mu.Unlock()
+	if err := s.deployStored(ctx, g); err != nil {
+		return nil, errors.Join(err, s.remove(ctx, g))
+	}
+	return g, nil
+}
+
+// deployStored deploys the group while its record is written. Were the daemon
+// to end before the record is on disk, the next one would remove what runs.
+func (s *Service) deployStored(_ context.Context, g *group) error {
+	g.mu.Lock()
+	written := g.record
+	g.mu.Unlock()
+	s.deploy(g, nil)
+	return s.options.Store.Put(kind, g.key, written)
+}
+
+// update replaces a group. One that runs and stays the same, but for its tags,
+// is not disturbed.
+func (s *Service) update(ctx context.Context, g *group, spec *Group) error {
+	hash, err := spec.hash()
+	if err != nil {
+		return err
+	}
+	live := g.isLive()
+	if live && hash == g.record.Hash {
+		return s.retag(g, spec.Tags)
+	}
+	if live && spec.sizes() != g.record.Group.sizes() {
+		return invalid("InvalidContainerGroupUpdate", "The updates on container group '%s' are invalid. If you are going to update the os type, restart policy, network profile, "+
+			"CPU, memory or GPU resources for a container group, you must delete it first and then create a new one.", spec.Name)
+	}
+	if err := s.claim(g.key, label(spec)); err != nil {
+		return err
+	}
+	if err := s.publish(g, spec.Tags); err != nil {
+		return errors.Join(err, s.claim(g.key, label(&g.record.Group)))
+	}
+	return s.redeploy(ctx, g, func(r *record) { r.Group, r.Hash = *spec, hash })
+}
+
+// redeploy ends what runs of the group and deploys it anew.
+func (s *Service) redeploy(ctx context.Context, g *group, change func(*record)) error {
+	if err := s.halt(ctx, g); err != nil {
+		return err
+	}
+	g.mu.Lock()
+	old := g.record.UID
+	change(&g.record)
+	g.record.UID, g.record.Stopped, g.record.Result = newUID(), false, nil
+	g.mu.Unlock()
+	return errors.Join(s.engine.removeLogs(old), s.deployStored(ctx, g))
+}
+
+// halt kills what runs of the group, if anything does.
+func (s *Service) halt(ctx context.Context, g *group) error {
+	g.mu.Lock()
+	d, uid := g.deployment, g.record.UID
+	g.mu.Unlock()
+	var err error
+	if d != nil {
+		err = d.stop(ctx, 0)
+	} else {
+		err = s.engine.removeDeployment(ctx, uid, 0)
+	}
+	if err != nil {
+		return fmt.Errorf("end container group %s: %w", g.key, err)
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.deployment == d {
+		g.deployment = nil
+	}
+	return nil
+}
+
+// remove ends a group and forgets it. The caller holds the group's lock.
+func (s *Service) remove(ctx context.Context, g *group) error {
+	var work errgroup.Group
+	work.Go(func() error { return s.halt(ctx, g) })
+	work.Go(func() error { return s.options.Store.Delete(kind, g.key) })
+	if err := work.Wait(); err != nil {
+		return err
+	}
+	g.mu.Lock()
+	uid, port := g.record.UID, g.published
+	g.published = nil
+	name := s.fqdn(&g.record.Group)
+	g.mu.Unlock()
+	port.close()
+	if name != "" {
+		s.options.Zone.Remove(name)
+	}
+	s.unclaim(g.key)
+	s.mu.Lock()
+	delete(s.groups, g.key)
+	s.mu.Unlock()
+	return s.engine.removeLogs(uid)
+}
+
+// provisioned waits until the deployment that is current has come up.
+func (g *group) provisioned(ctx context.Context) error {
+	g.mu.Lock()
+	d := g.deployment
+	g.mu.Unlock()
+	if d == nil {
+		return nil
+	}
+	select {
+	case <-d.status.provisioned:
+	case <-d.done:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	if d.status.snapshot().Provisioning != succeeded {
+		return &arm.Error{Status: http.StatusOK, Code: "Failed", Message: "The async operation failed."}
+	}
+	return nil
+}
+
+// claim gives the group a DNS label, and takes back the one that it had.
+func (s *Service) claim(key, label string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if owner, taken := s.labels[label]; label != "" && taken && owner != key {
+		return arm.Conflict("DnsNameLabelNotAvailable", "The DNS name label '%s' in container group '%s' not available. Try using a different label.",
+			label, path.Base(key))
+	}
+	for l, owner := range s.labels {
+		if owner == key && l != label {
+			delete(s.labels, l)
+			s.options.Zone.Remove(l + "." + s.options.Location + "." + s.options.DNSSuffix)
+		}
+	}
+	if label != "" {
+		s.labels[label] = key
+	}
+	return nil
+}
+
+func (s *Service) unclaim(key string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for l, owner := range s.labels {
+		if owner == key {
+			delete(s.labels, l)
+		}
+	}
+}
+
+func label(g *Group) string {
+	if g.Properties.IPAddress == nil {
+		return ""
+	}
+	return g.Properties.IPAddress.DNSNameLabel
+}

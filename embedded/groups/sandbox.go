@@ -1,0 +1,148 @@
+package groups
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	"google.golang.org/grpc/codes"
+	grpcstatus "google.golang.org/grpc/status"
+	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
+)
+
+// callTimeout bounds calls to the runtime that are not cut short with their caller.
+const callTimeout = 2 * time.Minute
+
+// sandboxConfig describes the group's sandbox: its network, its name, its
+// control group and where its containers' logs go.
+func (d *deployment) sandboxConfig() *runtimeapi.PodSandboxConfig {
+	return &runtimeapi.PodSandboxConfig{
+		Metadata:     &runtimeapi.PodSandboxMetadata{Name: d.group.Name, Namespace: "frankenetes", Uid: d.uid},
+		Hostname:     d.group.Name,
+		LogDirectory: d.engine.logDir(d.uid),
+		DnsConfig:    &runtimeapi.DNSConfig{Servers: []string{d.engine.resolver.String()}},
+		Labels:       map[string]string{labelGroup: d.key, labelUID: d.uid},
+		Linux: &runtimeapi.LinuxPodSandboxConfig{
+			CgroupParent: d.cgroup,
+			SecurityContext: &runtimeapi.LinuxSandboxSecurityContext{
+				NamespaceOptions: namespaces(),
+				Seccomp:          &runtimeapi.SecurityProfile{ProfileType: runtimeapi.SecurityProfile_RuntimeDefault},
+			},
+		},
+	}
+}
+
+// runSandbox makes the control group and the sandbox and tells its address.
+func (d *deployment) runSandbox(ctx context.Context) error {
+	cpu, memory := d.group.total()
+	var err error
+	if d.cgroup, err = d.engine.cgroups.Create(d.uid, float64(cpu), float64(memory)); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(d.engine.logDir(d.uid), 0o700); err != nil {
+		return fmt.Errorf("make log directory: %w", err)
+	}
+	begun := time.Now()
+	// Not cut short: what is half made is hard to take down.
+	call, cancel := context.WithTimeout(context.WithoutCancel(ctx), callTimeout)
+	defer cancel()
+	r, err := d.engine.cri.RunPodSandbox(call, &runtimeapi.RunPodSandboxRequest{Config: d.sandboxConfig()})
+	if err != nil {
+		return fmt.Errorf("run sandbox: %w", err)
+	}
+	d.setSandbox(r.PodSandboxId)
+	d.engine.log.Debug("sandbox runs", "group", d.key, "took", time.Since(begun).Round(time.Millisecond))
+	return d.tellAddress(ctx)
+}
+
+// tellAddress asks the runtime for the sandbox's address and passes it on.
+func (d *deployment) tellAddress(ctx context.Context) error {
+	r, err := d.engine.cri.PodSandboxStatus(ctx, &runtimeapi.PodSandboxStatusRequest{PodSandboxId: d.sandboxID()})
+	if err != nil {
+		return fmt.Errorf("ask for sandbox: %w", err)
+	}
+	if r.Status.State != runtimeapi.PodSandboxState_SANDBOX_READY {
+		return errSandboxLost
+	}
+	ip, err := netip.ParseAddr(r.Status.GetNetwork().GetIp())
+	if err != nil {
+		return fmt.Errorf("read address of sandbox: %w", err)
+	}
+	d.status.setIP(ip.String())
+	d.address(ip)
+	return nil
+}
+
+func (d *deployment) sandboxReady(ctx context.Context) (bool, error) {
+	r, err := d.engine.cri.PodSandboxStatus(ctx, &runtimeapi.PodSandboxStatusRequest{PodSandboxId: d.sandboxID()})
+	if grpcstatus.Code(err) == codes.NotFound {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	return r.Status.State == runtimeapi.PodSandboxState_SANDBOX_READY, nil
+}
+
+// takeDown ends and removes everything that the deployment has in the runtime
+// and on this host, but for its logs. It looks for what there is instead of
+// trusting memory, so that it also removes what was being made a moment ago.
+func (d *deployment) takeDown(ctx context.Context, grace time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	d.setSandbox("")
+	d.status.setIP("")
+	return d.engine.removeDeployment(ctx, d.uid, grace)
+}
+
+// removeDeployment removes sandboxes, containers, volumes and control group.
+func (e *engine) removeDeployment(ctx context.Context, uid string, grace time.Duration) error {
+	selector := map[string]string{labelUID: uid}
+	containers, err := e.cri.ListContainers(ctx, &runtimeapi.ListContainersRequest{Filter: &runtimeapi.ContainerFilter{
+		State: &runtimeapi.ContainerStateValue{State: runtimeapi.ContainerState_CONTAINER_RUNNING}, LabelSelector: selector}})
+	if err != nil {
+		return fmt.Errorf("list containers: %w", err)
+	}
+	// Side by side: the runtime itself would stop them one after another.
+	var stopping errgroup.Group
+	for _, c := range containers.Containers {
+		stopping.Go(func() error {
+			_, err := e.cri.StopContainer(ctx, &runtimeapi.StopContainerRequest{ContainerId: c.Id, Timeout: int64(grace.Seconds())})
+			return ignoreNotFound(err)
+		})
+	}
+	if err := stopping.Wait(); err != nil {
+		return fmt.Errorf("stop container: %w", err)
+	}
+	if err := e.removeSandboxes(ctx, selector); err != nil {
+		return err
+	}
+	return errors.Join(e.removeVolumes(uid), e.cgroups.Delete(uid))
+}
+
+func (e *engine) removeSandboxes(ctx context.Context, selector map[string]string) error {
+	sandboxes, err := e.cri.ListPodSandbox(ctx, &runtimeapi.ListPodSandboxRequest{Filter: &runtimeapi.PodSandboxFilter{LabelSelector: selector}})
+	if err != nil {
+		return fmt.Errorf("list sandboxes: %w", err)
+	}
+	for _, s := range sandboxes.Items {
+		if _, err := e.cri.StopPodSandbox(ctx, &runtimeapi.StopPodSandboxRequest{PodSandboxId: s.Id}); ignoreNotFound(err) != nil {
+			return fmt.Errorf("stop sandbox: %w", err)
+		}
+		if _, err := e.cri.RemovePodSandbox(ctx, &runtimeapi.RemovePodSandboxRequest{PodSandboxId: s.Id}); ignoreNotFound(err) != nil {
+			return fmt.Errorf("remove sandbox: %w", err)
+		}
+	}
+	return nil
+}
+
+func ignoreNotFound(err error) error {
+	if grpcstatus.Code(err) == codes.NotFound {
+		return nil
+	}
+	return err
+}

@@ -1,0 +1,313 @@
+package groups
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
+
+	"frankenetes.dev/embedded/arm"
+	"frankenetes.dev/embedded/dns"
+	"frankenetes.dev/embedded/identity"
+	"frankenetes.dev/embedded/store"
+)
+
+// stopGrace is how long containers have after SIGTERM when the whole cloud stops.
+const stopGrace = 10 * time.Second
+
+// Identities finds user-assigned identities.
+type Identities interface {
+	// UserAssigned returns the identity with an ARM id, or store.ErrNotFound.
+	UserAssigned(id string) (identity.UserAssigned, error)
+}
+
+// Options are what a Service needs.
+type Options struct {
+	Store      *store.Store
+	Identities Identities
+	Shares     Shares
+	Runtime    runtimeapi.RuntimeServiceClient
+	Images     runtimeapi.ImageServiceClient
+	Cgroups    Cgroups
+	Paths      Paths
+	// MountMemory mounts a file system in memory at a directory; nil means tmpfs.
+	MountMemory func(dir string) error
+	// Zone gets the groups' names, Resolver is the address of the DNS that serves it.
+	Zone     *dns.Zone
+	Resolver netip.Addr
+	// PublishOn is the host address of ports that the publish tag asks for.
+	PublishOn netip.Addr
+	// Location is the cloud's only one; DNSSuffix ends the groups' names.
+	Location, DNSSuffix string
+	// Registry is the host of images that are only in the local store.
+	Registry string
+	Log      *slog.Logger
+}
+
+// Service is the container groups of a cloud.
+type Service struct {
+	options Options
+	engine  *engine
+	locks   locks
+	execs   *execs
+	arm     *arm.Server
+	cancel  context.CancelFunc
+	ctx     context.Context
+	running sync.WaitGroup
+
+	mu     sync.Mutex
+	groups map[string]*group
+	labels map[string]string // DNS labels, with the key of the group that has each
+}
+
+// group is a container group in memory.
+type group struct {
+	key string
+
+	mu         sync.Mutex
+	record     record
+	deployment *deployment // nil while nothing of it is in the runtime
+	published  *published
+}
+
+// New returns a service that follows the runtime's events. Call Resume before
+// the first request and Stop in the end.
+func New(o Options) *Service {
+	s := &Service{options: o, execs: newExecs(), groups: map[string]*group{}, labels: map[string]string{}}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	watcher := newWatcher(o.Runtime, o.Log)
+	s.running.Go(func() { watcher.run(s.ctx) })
+	s.engine = &engine{cri: o.Runtime, images: o.Images, watcher: watcher, cgroups: o.Cgroups, shares: o.Shares, paths: o.Paths,
+		resolver: o.Resolver, registry: o.Registry, mountMemory: o.MountMemory, log: o.Log}
+	if s.engine.mountMemory == nil {
+		s.engine.mountMemory = mountTmpfs
+	}
+	return s
+}
+
+// Resume takes over the groups that still run, starts those that should run
+// and do not, and removes what belongs to no group.
+func (s *Service) Resume(ctx context.Context) error {
+	ready, all, err := s.engine.find(ctx)
+	if err != nil {
+		return err
+	}
+	wanted := map[string]bool{}
+	err = s.options.Store.Each(kind, "", func(key string, value []byte) error {
+		g := &group{key: key}
+		if err := json.Unmarshal(value, &g.record); err != nil {
+			return fmt.Errorf("read container group %s: %w", key, err)
+		}
+		s.groups[key] = g
+		if l := label(&g.record.Group); l != "" {
+			s.labels[l] = key
+		}
+		wanted[g.record.UID] = true
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if err := s.sweep(ctx, wanted, all); err != nil {
+		return err
+	}
+	var starting errgroup.Group
+	for _, g := range s.groups {
+		starting.Go(func() error { return s.resumeGroup(ctx, g, ready[g.record.UID], all[g.record.UID]) })
+	}
+	return starting.Wait()
+}
+
+// sweep removes, side by side, what is left of groups that are no more.
+func (s *Service) sweep(ctx context.Context, wanted, inRuntime map[string]bool) error {
+	uids, err := s.engine.leftovers(wanted)
+	if err != nil {
+		return err
+	}
+	for uid := range inRuntime {
+		if !wanted[uid] && !slices.Contains(uids, uid) {
+			uids = append(uids, uid)
+		}
+	}
+	var work errgroup.Group
+	for _, uid := range uids {
+		work.Go(func() error {
+			return errors.Join(s.engine.removeDeployment(ctx, uid, 0), s.engine.removeLogs(uid))
+		})
+	}
+	return work.Wait()
+}
+
+// resumeGroup deploys a group as an earlier daemon left it.
+func (s *Service) resumeGroup(ctx context.Context, g *group, found *found, inRuntime bool) error {
+	r := &g.record
+	if err := s.publish(g, r.Group.Tags); err != nil {
+		s.options.Log.Error("port is not published", "group", g.key, "error", err)
+	}
+	if found == nil && inRuntime { // a sandbox that did not survive
+		if err := s.engine.removeDeployment(ctx, r.UID, 0); err != nil {
+			return err
+		}
+	}
+	if r.Stopped || r.Result != nil {
+		return nil
+	}
+	s.options.Log.Info("group resumes", "group", g.key, "adopted", found != nil)
+	s.deploy(g, found)
+	return nil
+}
+
+// deploy starts the group's deployment. The caller holds the group's lock.
+func (s *Service) deploy(g *group, found *found) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	spec := g.record.Group
+	d := &deployment{key: g.key, uid: g.record.UID, group: &spec, status: newStatus(&spec, time.Now().UTC().Truncate(time.Second))}
+	name := s.fqdn(&spec)
+	if name != "" {
+		s.options.Zone.Expect(name)
+	}
+	d.address = func(addr netip.Addr) { s.moved(g, name, addr) }
+	g.deployment = d
+	g.record.Result = nil
+	s.engine.deploy(s.ctx, d, found, func() { s.ended(g, d) })
+}
+
+// moved tells everyone who connects to a group where it is now.
+func (s *Service) moved(g *group, name string, addr netip.Addr) {
+	if name != "" {
+		if addr.IsValid() {
+			s.options.Zone.Set(name, addr)
+		} else {
+			s.options.Zone.Expect(name)
+		}
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.published.point(addr)
+}
+
+// ended keeps the result of a group whose containers have all ended.
+func (s *Service) ended(g *group, d *deployment) {
+	result := d.status.snapshot()
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.deployment != d {
+		return // replaced meanwhile
+	}
+	g.deployment = nil
+	g.record.Result = &result
+	if name := s.fqdn(d.group); name != "" {
+		s.options.Zone.Remove(name)
+	}
+	s.options.Log.Info("group has ended", "group", g.key, "state", groupState(d.group, result))
+	if err := s.options.Store.Put(kind, g.key, g.record); err != nil {
+		s.options.Log.Error("result is not stored", "group", g.key, "error", err)
+	}
+}
+
+// fqdn returns the group's full name, or nothing when it has no label.
+func (s *Service) fqdn(g *Group) string {
+	a := g.Properties.IPAddress
+	if a == nil || a.DNSNameLabel == "" {
+		return ""
+	}
+	return a.DNSNameLabel + "." + s.options.Location + "." + s.options.DNSSuffix
+}
+
+// Count returns how many groups there are.
+func (s *Service) Count() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.groups)
+}
+
+// IdentitiesAt returns the identities, as ARM ids, of the group that has an
+// address, and whether there is such a group.
+func (s *Service) IdentitiesAt(addr netip.Addr) ([]string, bool) {
+	for _, g := range s.list("") {
+		g.mu.Lock()
+		d := g.deployment
+		g.mu.Unlock()
+		if d == nil || d.status.snapshot().IP != addr.Unmap().String() {
+			continue
+		}
+		var ids []string
+		if d.group.Identity != nil {
+			for id := range d.group.Identity.UserAssignedIdentities {
+				ids = append(ids, id)
+			}
+		}
+		return ids, true
+	}
+	return nil, false
+}
+
+// list returns the groups whose key has a prefix, in order.
+func (s *Service) list(prefix string) []*group {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var list []*group
+	for key, g := range s.groups {
+		if strings.HasPrefix(key, prefix) {
+			list = append(list, g)
+		}
+	}
+	slices.SortFunc(list, func(a, b *group) int { return cmp.Compare(a.key, b.key) })
+	return list
+}
+
+func (s *Service) get(key string) *group {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.groups[key]
+}
+
+// Stop ends every group's containers, SIGTERM first, side by side, and leaves
+// nothing in the runtime. The groups stay in the store.
+func (s *Service) Stop(ctx context.Context) error {
+	return s.end(func(d *deployment) error { return d.stop(ctx, stopGrace) })
+}
+
+// Release ends the service and leaves the containers running.
+func (s *Service) Release() error {
+	return s.end(func(d *deployment) error { d.release(); return nil })
+}
+
+func (s *Service) end(each func(*deployment) error) error {
+	s.execs.close()
+	var work errgroup.Group
+	for _, g := range s.list("") {
+		work.Go(func() error {
+			g.mu.Lock()
+			d := g.deployment
+			g.mu.Unlock()
+			var err error
+			if d != nil {
+				err = each(d)
+			}
+			g.mu.Lock()
+			defer g.mu.Unlock()
+			g.published.close()
+			g.published = nil
+			return err
+		})
+	}
+	err := work.Wait()
+	s.cancel()
+	s.running.Wait()
+	if err != nil {
+		return fmt.Errorf("stop container groups: %w", err)
+	}
+	return nil
+}

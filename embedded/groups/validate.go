@@ -1,0 +1,322 @@
+package groups
+
+import (
+	"encoding/base64"
+	"fmt"
+	"math"
+	"net/http"
+	"regexp"
+	"slices"
+	"strings"
+
+	"frankenetes.dev/cloud"
+	"frankenetes.dev/embedded/arm"
+	"frankenetes.dev/embedded/network"
+)
+
+// Limits of a group, as documented for ACI.
+const (
+	maxContainers = 60 // init containers included
+	maxPorts      = 5
+	maxVolumes    = 20
+)
+
+var (
+	groupName     = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`)
+	containerName = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`)
+	volumeName    = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`)
+	variableName  = regexp.MustCompile(`^[a-zA-Z0-9]([_a-zA-Z0-9]{0,61}[a-zA-Z0-9])?$`)
+	dnsLabel      = regexp.MustCompile(`^[a-z]([-a-z0-9]{3,61})[a-z0-9]$`)
+	secretFile    = regexp.MustCompile(`^[-._a-zA-Z0-9]+$`)
+)
+
+// capabilities are the fourteen that a container has on ACI, and all that it
+// can have.
+var capabilities = []string{"AUDIT_WRITE", "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "MKNOD",
+	"NET_BIND_SERVICE", "NET_RAW", "SETFCAP", "SETGID", "SETPCAP", "SETUID", "SYS_CHROOT"}
+
+// validator checks one group, stopping at the first thing that is wrong.
+type validator struct {
+	group    *Group
+	location string
+	registry string
+}
+
+// notSupported refuses what ACI has and this cloud does not.
+func notSupported(what string, args ...any) error {
+	return arm.BadRequest("NotSupported", "The embedded cloud does not support "+what+".", args...)
+}
+
+func invalid(code, format string, args ...any) error {
+	return arm.BadRequest(code, format, args...)
+}
+
+func (v *validator) check() error {
+	return firstError(v.checkGroup, v.checkFeatures, v.checkContainers, v.checkResources, v.checkAddress,
+		v.checkVolumes, v.checkMounts, v.checkCredentials, v.checkIdentity, v.checkPublish)
+}
+
+func firstError(checks ...func() error) error {
+	for _, check := range checks {
+		if err := check(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (v *validator) checkGroup() error {
+	g, p := v.group, &v.group.Properties
+	switch {
+	case !groupName.MatchString(g.Name) || strings.Contains(g.Name, "--"):
+		return invalid("InvalidContainerGroupName", "The container group name '%s' is invalid. It can contain only lowercase letters, numbers and single hyphens, "+
+			"must start and end with a letter or number, and is between 1 and 63 characters long.", g.Name)
+	case g.Location == "":
+		return invalid("LocationRequired", "The location property is required for this definition.")
+	case g.Location != v.location:
+		return invalid("LocationNotAvailableForResourceType", "The provided location '%s' is not available for resource type '%s'. List of available regions for the resource type is '%s'.",
+			g.Location, Type, v.location)
+	case p.OSType != linux && p.OSType != windows:
+		return invalid("InvalidOsType", "The 'osType' for container group '%s' is invalid. The value must be one of 'Windows,Linux'.", orDefault(p.OSType, "<null>"))
+	case p.OSType == windows:
+		return notSupported("Windows containers")
+	case !slices.Contains([]string{always, onFailure, never}, p.RestartPolicy):
+		return invalid("InvalidRestartPolicy", "The restart policy '%s' of container group '%s' is invalid. The value must be one of 'Always,OnFailure,Never'.", p.RestartPolicy, g.Name)
+	}
+	return nil
+}
+
+// checkFeatures refuses, one by one, what is not offered yet.
+func (v *validator) checkFeatures() error {
+	p := &v.group.Properties
+	for _, feature := range []struct {
+		name string
+		sent bool
+	}{
+		{"availability zones", len(v.group.Zones) > 0},
+		{"log analytics (diagnostics)", p.Diagnostics != nil},
+		{"virtual networks (subnetIds)", len(p.SubnetIDs) > 0},
+		{"virtual networks (networkProfile)", p.NetworkProfile != nil},
+		{"dnsConfig, which goes with virtual networks", p.DNSConfig != nil},
+		{"customer-managed keys", p.EncryptionProperties != nil},
+		{"extensions", len(p.Extensions) > 0},
+		{"confidential containers", p.ConfidentialCompute != nil},
+		{"container group profiles", p.ContainerGroupProfile != nil},
+		{"standby pools", p.StandbyPoolProfile != nil},
+		{"secret references", len(p.SecretReferences) > 0},
+		{"the sku '" + p.SKU + "'", p.SKU != "Standard"},
+		{"the priority '" + p.Priority + "'", p.Priority != "" && p.Priority != "Regular"},
+	} {
+		if feature.sent {
+			return notSupported("%s", feature.name)
+		}
+	}
+	return nil
+}
+
+func (v *validator) checkContainers() error {
+	p := &v.group.Properties
+	if len(p.Containers) == 0 {
+		return invalid("MissingContainers", "The container group '%s' has no containers. At least one is required.", v.group.Name)
+	}
+	if n := len(p.Containers) + len(p.InitContainers); n > maxContainers {
+		return invalid("TooManyContainers", "The container group '%s' has %d containers. At most %d are allowed.", v.group.Name, n, maxContainers)
+	}
+	seen := map[string]bool{}
+	for i, c := range slices.Concat(p.InitContainers, p.Containers) {
+		if seen[c.Name] {
+			return invalid("DuplicateContainerName", "The container name '%s' is used more than once in container group '%s'.", c.Name, v.group.Name)
+		}
+		seen[c.Name] = true
+		if err := v.checkContainer(c, i < len(p.InitContainers)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (v *validator) checkContainer(c Container, initial bool) error {
+	p := c.Properties
+	switch {
+	case !containerName.MatchString(c.Name):
+		return invalid("InvalidContainerName", "The container name '%s' in container group '%s' is invalid. It can contain only lowercase letters, numbers and hyphens, "+
+			"must start and end with a letter or number, and is between 1 and 63 characters long.", c.Name, v.group.Name)
+	case strings.TrimSpace(p.Image) == "":
+		return invalid("InvalidImage", "The image of container '%s' in container group '%s' is missing.", c.Name, v.group.Name)
+	case p.LivenessProbe != nil || p.ReadinessProbe != nil:
+		return notSupported("liveness and readiness probes (container '%s')", c.Name)
+	case p.ConfigMap != nil:
+		return notSupported("configMap (container '%s')", c.Name)
+	case initial && (len(p.Ports) > 0 || p.Resources != nil):
+		return invalid("InvalidInitContainer", "The init container '%s' in container group '%s' cannot have ports or resources.", c.Name, v.group.Name)
+	}
+	for _, port := range p.Ports {
+		if err := v.checkPort(port, "container '"+c.Name+"'"); err != nil {
+			return err
+		}
+	}
+	if err := v.checkVariables(c); err != nil {
+		return err
+	}
+	return v.checkSecurity(c)
+}
+
+func (v *validator) checkPort(p Port, of string) error {
+	if p.Port < 1 || p.Port > 65535 {
+		return invalid("InvalidPort", "The port '%d' of %s in container group '%s' is invalid. It must be between 1 and 65535.", p.Port, of, v.group.Name)
+	}
+	if p.Protocol != tcp && p.Protocol != udp {
+		return invalid("InvalidProtocol", "The protocol '%s' of %s in container group '%s' is invalid. The value must be one of 'TCP,UDP'.", p.Protocol, of, v.group.Name)
+	}
+	return nil
+}
+
+func (v *validator) checkVariables(c Container) error {
+	for _, e := range c.Properties.EnvironmentVariables {
+		switch {
+		case !variableName.MatchString(e.Name):
+			return invalid("InvalidEnvironmentVariableName", "The environment variable name '%s' in container '%s' of container group '%s' is invalid.", e.Name, c.Name, v.group.Name)
+		case e.SecureValueReference != nil:
+			return notSupported("secret references (variable '%s')", e.Name)
+		case (e.Value == nil) == (e.SecureValue == nil):
+			return invalid("InvalidEnvironmentVariable", "The environment variable '%s' in container '%s' of container group '%s' must have exactly one of 'value' and 'secureValue'.", e.Name, c.Name, v.group.Name)
+		case strings.ContainsRune(e.content(), 0):
+			return invalid("InvalidEnvironmentVariable", "The environment variable '%s' in container '%s' of container group '%s' contains a NUL.", e.Name, c.Name, v.group.Name)
+		}
+	}
+	return nil
+}
+
+func (e Variable) content() string {
+	if e.SecureValue != nil {
+		return *e.SecureValue
+	}
+	if e.Value != nil {
+		return *e.Value
+	}
+	return ""
+}
+
+func (v *validator) checkSecurity(c Container) error {
+	s := c.Properties.SecurityContext
+	switch {
+	case s == nil:
+		return nil
+	case s.Privileged != nil && *s.Privileged:
+		return invalid("PrivilegedContainerNotAllowed", "The container '%s' in container group '%s' cannot be privileged.", c.Name, v.group.Name)
+	case s.SeccompProfile != nil && *s.SeccompProfile != "":
+		return notSupported("seccomp profiles of one's own (container '%s')", c.Name)
+	case s.RunAsUser != nil && (*s.RunAsUser < 0 || *s.RunAsUser > math.MaxInt32),
+		s.RunAsGroup != nil && (*s.RunAsGroup < 0 || *s.RunAsGroup > math.MaxInt32):
+		return invalid("InvalidSecurityContext", "The user or group of container '%s' in container group '%s' is out of range.", c.Name, v.group.Name)
+	case s.RunAsGroup != nil && s.RunAsUser == nil:
+		return invalid("InvalidSecurityContext", "The container '%s' in container group '%s' has runAsGroup without runAsUser.", c.Name, v.group.Name)
+	case s.Capabilities == nil:
+		return nil
+	}
+	for _, add := range s.Capabilities.Add {
+		if !slices.Contains(capabilities, capability(add)) {
+			return invalid("CapabilityNotAllowed", "The capability '%s' of container '%s' in container group '%s' is not allowed. The allowed ones are '%s'.",
+				add, c.Name, v.group.Name, strings.Join(capabilities, ","))
+		}
+	}
+	return nil
+}
+
+// capability is a name in the form in which we keep it, without CAP_.
+func capability(name string) string {
+	return strings.TrimPrefix(strings.ToUpper(name), "CAP_")
+}
+
+func (v *validator) checkAddress() error {
+	a := v.group.Properties.IPAddress
+	switch {
+	case a == nil:
+		return nil
+	case a.Type == private:
+		return notSupported("virtual networks (ipAddress.type Private)")
+	case a.Type != public:
+		return invalid("InvalidIpAddressType", "The 'type' of the 'ipAddress' of container group '%s' is invalid. The value must be one of 'Public,Private'.", v.group.Name)
+	case len(a.Ports) == 0:
+		return invalid("MissingIpAddressPorts", "The ports in the 'ipAddress' of container group '%s' cannot be empty.", v.group.Name)
+	case len(a.Ports) > maxPorts:
+		return invalid("TooManyIpAddressPorts", "The 'ipAddress' of container group '%s' has %d ports. At most %d are allowed.", v.group.Name, len(a.Ports), maxPorts)
+	case a.DNSNameLabel != "" && !dnsLabel.MatchString(a.DNSNameLabel):
+		return invalid("InvalidDnsNameLabel", "The DNS name label '%s' in container group '%s' is invalid. It can contain only lowercase letters, numbers and hyphens. "+
+			"The first character must be a letter. The last character must be a letter or number. The value must be between 5 and 63 characters long.", a.DNSNameLabel, v.group.Name)
+	case a.Scope != "" && a.Scope != scopeUnsecure:
+		return notSupported("the DNS name label scope '%s'", a.Scope)
+	}
+	return v.checkExposed(a.Ports)
+}
+
+// checkExposed wants every port of the address on some container.
+func (v *validator) checkExposed(ports []Port) error {
+	seen := map[Port]bool{}
+	for _, port := range ports {
+		if err := v.checkPort(port, "the 'ipAddress'"); err != nil {
+			return err
+		}
+		if seen[port] {
+			return invalid("DuplicatePort", "The port '%d' with protocol '%s' in the 'ipAddress' of container group '%s' is given more than once.", port.Port, port.Protocol, v.group.Name)
+		}
+		seen[port] = true
+		if !slices.ContainsFunc(v.group.Properties.Containers, func(c Container) bool { return slices.Contains(c.Properties.Ports, port) }) {
+			return invalid("PortNotExposed", "The port '%d' with protocol '%s' in the 'ipAddress' of container group '%s' is not exposed by any container.", port.Port, port.Protocol, v.group.Name)
+		}
+	}
+	return nil
+}
+
+func (v *validator) checkCredentials() error {
+	for _, c := range v.group.Properties.ImageRegistryCredentials {
+		switch {
+		case c.Server == "":
+			return invalid("InvalidImageRegistryCredential", "An image registry credential of container group '%s' has no server.", v.group.Name)
+		case c.PasswordReference != nil:
+			return notSupported("secret references (registry '%s')", c.Server)
+		case c.Identity != "" && !strings.EqualFold(c.Server, v.registry):
+			return notSupported("registry credentials by identity for '%s'; only its own registry '%s' takes them", c.Server, v.registry)
+		case c.Identity == "" && c.Username == "":
+			return invalid("InvalidImageRegistryCredential", "The credential for the image registry '%s' in container group '%s' has no user name.", c.Server, v.group.Name)
+		}
+	}
+	return nil
+}
+
+func (v *validator) checkIdentity() error {
+	i := v.group.Identity
+	if i == nil || i.Type == identityNone {
+		return nil
+	}
+	if i.Type != identityUser {
+		return notSupported("the identity type '%s'; use '%s'", i.Type, identityUser)
+	}
+	if len(i.UserAssignedIdentities) == 0 {
+		return invalid("InvalidIdentity", "The identity of container group '%s' has type '%s' but names no identities.", v.group.Name, i.Type)
+	}
+	return nil
+}
+
+func (v *validator) checkPublish() error {
+	value, ok := v.group.Tags[cloud.PublishTag]
+	if !ok {
+		return nil
+	}
+	if _, _, err := network.ParsePublish(value); err != nil {
+		return invalid("InvalidPublishTag", "The tag '%s' of container group '%s' is invalid: %s.", cloud.PublishTag, v.group.Name, err)
+	}
+	return nil
+}
+
+// hostPortUnavailable answers for a port on the host that something else has.
+func hostPortUnavailable(port uint16) error {
+	return &arm.Error{Status: http.StatusConflict, Code: "HostPortUnavailable",
+		Message: fmt.Sprintf("The port %d of this host, asked for by the tag '%s', is in use by something else.", port, cloud.PublishTag)}
+}
+
+// decodable reports whether a secret's value is base64.
+func decodable(value string) bool {
+	_, err := base64.StdEncoding.DecodeString(value)
+	return err == nil
+}

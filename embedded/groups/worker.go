@@ -1,0 +1,213 @@
+package groups
+
+import (
+	"context"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	grpcstatus "google.golang.org/grpc/status"
+	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
+)
+
+const (
+	// exitUnknown is the exit code of a run whose end nobody saw.
+	exitUnknown = 255
+	// exitKilled is that of a run that SIGKILL ended.
+	exitKilled = 137
+	// exitNotStarted is that of a run whose command could not be started.
+	exitNotStarted = 128
+	// lookAgain is when the runtime is asked anew after it gave no answer
+	// and no event came either.
+	lookAgain = time.Second
+)
+
+// worker looks after one container of a deployment through all its runs.
+type worker struct {
+	d       *deployment
+	c       Container
+	policy  string
+	images  *imageSet
+	volumes map[string]string
+	// known are the runs that the runtime already has, oldest first.
+	known []*runtimeapi.Container
+	// onStarted is called when a run was started; only the first call counts.
+	onStarted func()
+
+	pause    backOff
+	attempt  uint32
+	exitCode int32
+}
+
+// exit is how a run ended.
+type exit struct {
+	code              int32
+	reason            string
+	started, finished time.Time
+}
+
+// run makes the container now and runs it when the gate is open, again and
+// again as the policy has it. It returns nil when the container has ended for
+// good, or ctx's error.
+func (w *worker) run(ctx context.Context, gate <-chan struct{}) error {
+	if w.endedBefore() {
+		w.onStarted()
+		return nil
+	}
+	id := w.adopt()
+	for {
+		if id == "" {
+			var err error
+			if id, err = w.create(ctx); err != nil {
+				return err
+			}
+		}
+		select {
+		case <-gate:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		result, err := w.once(ctx, id)
+		if err != nil {
+			return err
+		}
+		if w.ended(result) {
+			return nil
+		}
+		if !w.backOff(ctx, result) {
+			return ctx.Err()
+		}
+		id = ""
+		w.attempt++
+	}
+}
+
+// once starts the container and waits for its end.
+func (w *worker) once(ctx context.Context, id string) (exit, error) {
+	changed, unsubscribe := w.d.engine.watcher.subscribe(id)
+	defer unsubscribe()
+	state, err := w.state(ctx, id)
+	if err == nil && state.State == runtimeapi.ContainerState_CONTAINER_CREATED {
+		if failure, err := w.start(ctx, id); failure != nil || err != nil {
+			w.onStarted()
+			if err != nil {
+				return exit{}, err
+			}
+			return *failure, nil
+		}
+	}
+	w.running(ctx, id)
+	w.onStarted()
+	w.forgetOld(ctx)
+	return w.awaitExit(ctx, id, changed)
+}
+
+// start starts the container. A command that cannot be started is a run that
+// has failed.
+func (w *worker) start(ctx context.Context, id string) (*exit, error) {
+	// Not cut short: what is half started is hard to take down.
+	_, err := w.d.engine.cri.StartContainer(context.WithoutCancel(ctx), &runtimeapi.StartContainerRequest{ContainerId: id})
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	if err != nil {
+		w.event(warning, "Failed", "Error: failed to start container: "+reason(err))
+		now := time.Now().UTC()
+		return &exit{code: exitNotStarted, reason: "StartError", started: now, finished: now}, nil
+	}
+	w.event(normal, "Started", "Started container")
+	return nil, nil
+}
+
+// running notes that the container runs.
+func (w *worker) running(ctx context.Context, id string) {
+	started := time.Now().UTC()
+	if state, err := w.state(ctx, id); err == nil && state.StartedAt > 0 {
+		started = time.Unix(0, state.StartedAt).UTC()
+	}
+	w.update(func(p *progress) {
+		p.ID, p.Attempt, p.Started = id, w.attempt, true
+		p.Current = ContainerState{State: running, StartTime: &started}
+	})
+}
+
+// awaitExit returns when the container has ended.
+func (w *worker) awaitExit(ctx context.Context, id string, changed <-chan struct{}) (exit, error) {
+	for {
+		var again <-chan time.Time
+		state, err := w.state(ctx, id)
+		switch {
+		case ctx.Err() != nil:
+			return exit{}, ctx.Err()
+		case grpcstatus.Code(err) == codes.NotFound:
+			return exit{code: exitUnknown, reason: "ContainerStatusUnknown", finished: time.Now().UTC()}, nil
+		case err != nil:
+			again = time.After(lookAgain)
+		case state.State == runtimeapi.ContainerState_CONTAINER_EXITED:
+			return exit{code: state.ExitCode, reason: state.Reason,
+				started: time.Unix(0, state.StartedAt).UTC(), finished: time.Unix(0, state.FinishedAt).UTC()}, nil
+		case state.State == runtimeapi.ContainerState_CONTAINER_UNKNOWN:
+			again = time.After(lookAgain)
+		}
+		select {
+		case <-ctx.Done():
+			return exit{}, ctx.Err()
+		case <-changed:
+		case <-again:
+		}
+	}
+}
+
+func (w *worker) state(ctx context.Context, id string) (*runtimeapi.ContainerStatus, error) {
+	r, err := w.d.engine.cri.ContainerStatus(ctx, &runtimeapi.ContainerStatusRequest{ContainerId: id})
+	if err != nil {
+		return nil, err
+	}
+	return r.Status, nil
+}
+
+// ended notes how the run ended and reports whether it was the last.
+func (w *worker) ended(e exit) bool {
+	w.exitCode = e.code
+	final := !restarts(w.policy, e.code)
+	w.update(func(p *progress) {
+		p.Started, p.Final = true, final
+		p.Current = ended(e.started, e.finished, e.code, e.reason)
+	})
+	return final
+}
+
+// backOff waits until the container may run again.
+func (w *worker) backOff(ctx context.Context, e exit) bool {
+	wait := w.pause.after(e.finished.Sub(e.started))
+	if wait > 0 {
+		w.event(warning, "BackOff", "Back-off restarting failed container")
+	}
+	w.update(func(p *progress) {
+		last := p.Current
+		p.Previous = &last
+		p.Restarts++
+		p.Current = ContainerState{State: waiting, StartTime: last.StartTime}
+		if wait > 0 {
+			p.Current.DetailStatus = "CrashLoopBackOff: Back-off restarting failed"
+		}
+	})
+	return sleep(ctx, wait)
+}
+
+func (w *worker) update(change func(*progress)) { w.d.status.update(w.c.Name, change) }
+
+func (w *worker) event(kind, name, message string) {
+	w.d.status.event(w.c.Name, kind, name, message)
+}
+
+// waits notes why the container does not run yet.
+func (w *worker) waits(detail string) {
+	w.update(func(p *progress) {
+		if p.Current.State == waiting {
+			p.Current.DetailStatus = detail
+		}
+	})
+}
+
+// reason is a gRPC error's text without gRPC's own words.
+func reason(err error) string { return grpcstatus.Convert(err).Message() }
