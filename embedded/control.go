@@ -1,0 +1,159 @@
+package embedded
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"frankenetes.dev/cloud"
+	"frankenetes.dev/embedded/arm"
+	"frankenetes.dev/embedded/identity"
+	"frankenetes.dev/embedded/identity/resources"
+	"frankenetes.dev/embedded/images"
+	"frankenetes.dev/embedded/storage"
+	"frankenetes.dev/pki"
+)
+
+// audience is what tokens for this cloud are asked for: a name, so that it is
+// the same for everyone wherever they reach it.
+const audience = "https://" + managementName
+
+// openControlPlane opens the parts that are only code and records.
+func (d *daemon) openControlPlane() error {
+	o, s := d.options, d.settings
+	var err error
+	d.authority, err = identity.New(identity.Options{
+		Store: d.store, Tenant: s.Tenant, Subscription: s.Subscription, Log: o.Log,
+		Audiences: []string{audience, d.url(loopback.String()), d.url("localhost"), d.url(managementName),
+			"https://management.azure.com", "https://management.core.windows.net"},
+	})
+	if err != nil {
+		return err
+	}
+	d.arm = arm.New(arm.Options{Store: d.store, Verifier: d.authority, Subscription: s.Subscription, Tenant: s.Tenant, Location: o.Location, Log: o.Log})
+	resources.Register(d.arm, d.authority)
+	d.storage = storage.New(storage.Options{
+		Store: d.store, Dir: o.in("shares"), Location: o.Location, Log: o.Log,
+		FilesURL: func(account string) string {
+			return fmt.Sprintf("https://%s:%d/%s/", loopback, s.Ports.Files, account)
+		},
+	})
+	d.storage.Register(d.arm)
+	return nil
+}
+
+func (d *daemon) url(host string) string {
+	return fmt.Sprintf("https://%s:%d", host, d.settings.Ports.Management)
+}
+
+// listen serves everything on loopback, for this host, and on the gateway,
+// for groups. Metadata is for groups alone.
+func (d *daemon) listen() error {
+	gateway, p := d.network.Gateway(), d.settings.Ports
+	secure, err := certificate(d.settings, []string{"localhost", domain, managementName, loginName, filesName}, loopback, gateway)
+	if err != nil {
+		return err
+	}
+	d.servers = &servers{log: d.options.Log, tls: secure}
+	store := d.runtime.Client()
+	registry := &images.Registry{
+		Host: domain, Images: store.ImageService(), Content: store.ContentStore(), Log: d.options.Log,
+		Verify:    func(token string) error { _, err := d.authority.Verify(token); return err },
+		Namespace: inNamespace,
+	}
+	front, files := d.front(), d.storage.FilesHandler()
+	for _, addr := range []netip.Addr{loopback, gateway} {
+		err := errors.Join(
+			d.servers.serve(netip.AddrPortFrom(addr, p.Management), true, front),
+			d.servers.serve(netip.AddrPortFrom(addr, p.Files), true, files),
+			d.servers.serve(netip.AddrPortFrom(addr, p.Registry), true, registry),
+		)
+		if err != nil {
+			return err
+		}
+	}
+	if err := d.servers.serve(netip.AddrPortFrom(gateway, p.Metadata), false, d.authority.Metadata(d.groups.IdentitiesAt)); err != nil {
+		return err
+	}
+	return d.listenStatus()
+}
+
+func statusSocket(o Options) string { return o.state() + "/status.sock" }
+
+// listenStatus answers Stat on a socket that only root can reach.
+func (d *daemon) listenStatus() error {
+	path := statusSocket(d.options)
+	_ = os.Remove(path)
+	listener, err := net.Listen("unix", path)
+	if err != nil {
+		return fmt.Errorf("listen on %s: %w", path, err)
+	}
+	d.servers.on(listener, false, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		version, err := d.runtime.Version(r.Context())
+		if err != nil {
+			version = "not answering: " + err.Error()
+		}
+		w.Header().Set("Content-Type", "application/json")
+		_ = json.NewEncoder(w).Encode(Status{
+			Running: true, PID: os.Getpid(), Since: d.began, Home: d.options.Home, Endpoint: d.url(loopback.String()),
+			Subnet: d.settings.Subnet.String(), Containerd: version, Groups: d.groups.Count(),
+		})
+	}))
+	return nil
+}
+
+// writeConfig says how to reach the cloud, with the operator's credential: the
+// one of the last time if it is still known, or a new one.
+func (d *daemon) writeConfig() error {
+	path := ConfigPath(d.options.Home)
+	operator, err := d.authority.Operator()
+	if err != nil {
+		return err
+	}
+	last, err := cloud.Load(path)
+	if operator.Secret == "" && err == nil && strings.EqualFold(last.Credential.ClientID, operator.ClientID) {
+		operator.Secret = last.Credential.ClientSecret
+	}
+	if operator.Secret == "" {
+		if operator.Secret, err = d.authority.RotateSecret(operator.ClientID); err != nil {
+			return err
+		}
+	}
+	authority, err := pki.LoadAuthority(d.settings.Authority)
+	if err != nil {
+		return err
+	}
+	d.config = cloud.Config{
+		Name: "local", SubscriptionID: d.settings.Subscription, TenantID: d.settings.Tenant, Location: d.options.Location,
+		ResourceManager: d.url(loopback.String()), Authority: d.url(loopback.String()), Audience: audience, CA: string(authority.CertPEM()),
+		Credential: cloud.Credential{ClientID: operator.ClientID, ClientSecret: operator.Secret},
+		DNSSuffix:  dnsSuffix, Registry: domain, PublishOn: loopback.String(),
+		Inside: &cloud.Inside{ResourceManager: d.url(managementName), Authority: d.url(managementName)},
+	}
+	return d.config.Save(path)
+}
+
+// removeState removes the runtime directory. Only directories of ours are
+// unmounted: containerd has unmounted its own.
+func removeState(dir string) error {
+	entries, err := os.ReadDir(dir + "/m")
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("list secrets: %w", err)
+	}
+	for _, e := range entries {
+		if err := unix.Unmount(dir+"/m/"+e.Name(), unix.MNT_DETACH); err != nil && !errors.Is(err, unix.EINVAL) {
+			return fmt.Errorf("unmount secrets of %s: %w", e.Name(), err)
+		}
+	}
+	if err := os.RemoveAll(dir); err != nil {
+		return fmt.Errorf("remove runtime directory: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,249 @@
+package embedded
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"time"
+
+	"github.com/containerd/containerd/v2/pkg/namespaces"
+	"golang.org/x/sync/errgroup"
+
+	"frankenetes.dev/cloud"
+	"frankenetes.dev/embedded/arm"
+	"frankenetes.dev/embedded/containerd"
+	"frankenetes.dev/embedded/dns"
+	"frankenetes.dev/embedded/groups"
+	"frankenetes.dev/embedded/identity"
+	"frankenetes.dev/embedded/images"
+	"frankenetes.dev/embedded/network"
+	"frankenetes.dev/embedded/storage"
+	"frankenetes.dev/embedded/store"
+)
+
+const (
+	dnsSuffix = "azurecontainer.io"
+	// domain is the cloud's own; its registry has the name itself.
+	domain         = "frankenetes.internal"
+	managementName = "management." + domain
+	loginName      = "login." + domain
+	filesName      = "files." + domain
+	sandboxImage   = domain + "/pause:1"
+)
+
+var loopback = netip.AddrFrom4([4]byte{127, 0, 0, 1})
+
+// daemon is a running embedded cloud, its parts in the order in which they
+// depend on one another.
+type daemon struct {
+	options   Options
+	began     time.Time
+	lock      *homeLock
+	store     *store.Store
+	settings  settings
+	network   network.Options
+	runtime   *containerd.Runtime
+	zone      *dns.Zone
+	dns       *dns.Server
+	authority *identity.Authority
+	arm       *arm.Server
+	storage   *storage.Service
+	cgroups   groups.Cgroups
+	groups    *groups.Service
+	servers   *servers
+	config    cloud.Config
+}
+
+// Run is the daemon. It calls ready once the cloud answers and everything that
+// should run was told to, and returns when ctx is done and all is taken down
+// but the data directory.
+func Run(ctx context.Context, o Options, ready func(cloud.Config)) error {
+	parent := readyPipe()
+	err := run(ctx, o, func(c cloud.Config) {
+		parent.tell(nil)
+		ready(c)
+	})
+	parent.tell(err)
+	return err
+}
+
+func run(ctx context.Context, o Options, ready func(cloud.Config)) (err error) {
+	if err := requireRoot(); err != nil {
+		return err
+	}
+	if o, err = o.withDefaults(); err != nil {
+		return err
+	}
+	d := &daemon{options: o, began: time.Now()}
+	if err := d.open(); err != nil {
+		return errors.Join(err, d.close())
+	}
+	if err := d.up(ctx); err != nil {
+		o.Log.Error("the embedded cloud does not start", "error", err)
+		return errors.Join(err, d.down(ctx))
+	}
+	o.Log.Info("the embedded cloud runs", "endpoint", d.config.ResourceManager, "subnet", d.settings.Subnet,
+		"groups", d.groups.Count(), "took", time.Since(d.began).Round(time.Millisecond))
+	ready(d.config)
+	<-ctx.Done()
+	o.Log.Info("the embedded cloud stops")
+	err = d.down(ctx)
+	o.Log.Info("the embedded cloud has stopped", "error", err)
+	return err
+}
+
+// open takes the data directory.
+func (d *daemon) open() error {
+	o := d.options
+	for _, dir := range []string{o.Home, o.state()} {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return fmt.Errorf("make data directory: %w", err)
+		}
+		if err := os.Chmod(dir, 0o700); err != nil {
+			return fmt.Errorf("close data directory: %w", err)
+		}
+	}
+	var err error
+	if d.lock, err = takeLock(o.Home); err != nil {
+		return err
+	}
+	if d.store, err = store.Open(o.in("cloud.db")); err != nil {
+		if errors.Is(err, store.ErrLocked) {
+			return fmt.Errorf("%w: %w", ErrLocked, err)
+		}
+		return err
+	}
+	d.settings, err = loadSettings(d.store, o.id())
+	return err
+}
+
+func (d *daemon) close() error {
+	var err error
+	if d.store != nil {
+		err = d.store.Close()
+	}
+	if d.lock != nil {
+		d.lock.release()
+	}
+	return err
+}
+
+// up starts the parts: those that do not need each other side by side.
+func (d *daemon) up(ctx context.Context) error {
+	o := d.options
+	d.network = d.networkOptions()
+	if err := network.WriteCNI(d.network, o.state()+"/cni", o.state()+"/leases"); err != nil {
+		return err
+	}
+	work, workCtx := errgroup.WithContext(ctx)
+	work.Go(func() error { return d.startRuntime(workCtx) })
+	work.Go(func() error { return network.Up(d.network) })
+	work.Go(d.openControlPlane)
+	if err := work.Wait(); err != nil {
+		return err
+	}
+	if err := d.startDNS(); err != nil {
+		return err
+	}
+	d.startGroups()
+	if err := d.listen(); err != nil {
+		return err
+	}
+	if err := d.groups.Resume(ctx); err != nil {
+		return err
+	}
+	if err := d.arm.ResumeDeletions(); err != nil {
+		return err
+	}
+	return d.writeConfig()
+}
+
+func (d *daemon) networkOptions() network.Options {
+	p := d.settings.Ports
+	return network.Options{ID: d.options.id(), Subnet: d.settings.Subnet, Services: []network.Service{
+		{Address: network.MetadataAddress, Port: 80, Listens: p.Metadata},
+		{Port: 53, Listens: p.DNS},
+		{Port: 53, Listens: p.DNS, UDP: true},
+		{Port: 443, Listens: p.Registry},
+		{Port: p.Management, Listens: p.Management},
+		{Port: p.Files, Listens: p.Files},
+	}}
+}
+
+// startRuntime starts containerd and fills its image store.
+func (d *daemon) startRuntime(ctx context.Context) error {
+	o := d.options
+	var err error
+	d.runtime, err = containerd.Start(ctx, containerd.Options{
+		Tools: o.Tools, Root: o.in("containerd"), State: o.state() + "/c", CNI: o.state() + "/cni", SandboxImage: sandboxImage, Log: o.Log,
+	})
+	if err != nil {
+		return err
+	}
+	o.Log.Info("containerd runs", "adopted", d.runtime.Adopted(), "took", time.Since(d.began).Round(time.Millisecond))
+	importer := images.Importer{Layout: o.Images, Client: d.runtime.Client(), CRI: d.runtime.Images(), Log: o.Log}
+	return importer.Import(inNamespace(ctx))
+}
+
+// inNamespace puts a context into the containerd namespace of the groups.
+func inNamespace(ctx context.Context) context.Context {
+	return namespaces.WithNamespace(ctx, containerd.Namespace)
+}
+
+// startDNS serves the groups' names and the cloud's own.
+func (d *daemon) startDNS() error {
+	d.zone = dns.NewZone()
+	gateway := d.network.Gateway()
+	for _, name := range []string{domain, managementName, loginName, filesName} {
+		d.zone.Set(name, gateway)
+	}
+	var err error
+	d.dns, err = dns.Listen(dns.Options{
+		Address: netip.AddrPortFrom(gateway, d.settings.Ports.DNS), Zone: d.zone,
+		Suffixes: []string{domain, d.options.Location + "." + dnsSuffix}, Log: d.options.Log,
+	})
+	return err
+}
+
+func (d *daemon) startGroups() {
+	o := d.options
+	d.cgroups = groups.NewCgroups("/frankenetes-" + o.id())
+	d.groups = groups.New(groups.Options{
+		Store: d.store, Identities: d.authority, Shares: d.storage,
+		Runtime: d.runtime.CRI(), Images: d.runtime.Images(), Cgroups: d.cgroups,
+		Paths: groups.Paths{Volumes: o.in("volumes"), Logs: o.in("logs"), Memory: o.state() + "/m"},
+		Zone:  d.zone, Resolver: d.network.Gateway(), PublishOn: loopback,
+		Location: o.Location, DNSSuffix: dnsSuffix, Registry: domain, Log: o.Log,
+	})
+	d.groups.Register(d.arm)
+}
+
+// down stops the parts in the opposite order: first who asks, then the groups,
+// then what they stand on. It goes on when one of them fails.
+func (d *daemon) down(ctx context.Context) error {
+	ctx, cancel := detach(ctx, time.Minute)
+	defer cancel()
+	if d.servers != nil {
+		d.servers.close(ctx)
+	}
+	if d.arm != nil {
+		d.arm.Close()
+	}
+	var errs []error
+	if d.groups != nil {
+		errs = append(errs, d.groups.Stop(ctx), d.cgroups.Close())
+	}
+	if d.dns != nil {
+		errs = append(errs, d.dns.Close())
+	}
+	if d.runtime != nil {
+		errs = append(errs, d.runtime.Stop(ctx))
+	}
+	errs = append(errs, network.Down(d.network), removeState(d.options.state()), d.close())
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("stop the embedded cloud: %w", err)
+	}
+	return nil
+}
