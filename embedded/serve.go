@@ -86,7 +86,8 @@ func certificate(s settings, names []string, addresses ...netip.Addr) (*tls.Conf
 	if err != nil {
 		return nil, err
 	}
-	leaf := pki.Leaf{CommonName: "frankenetes embedded cloud", DNSNames: names, Server: true}
+	// Its own name: OpenSSL takes a certificate that has its issuer's for self-signed.
+	leaf := pki.Leaf{CommonName: managementName, DNSNames: names, Server: true}
 	for _, a := range addresses {
 		leaf.IPs = append(leaf.IPs, a.AsSlice())
 	}
