@@ -58,6 +58,7 @@ func (c *Client) converse(ctx context.Context, path string, begin any, s Streams
 	defer senders.Wait()
 	defer body.Close() // the senders' writes fail from here on
 	defer cancel()
+	defer abortOnDone(ctx, upload)()
 	senders.Go(func() {
 		if out.Write(Begin, first) != nil {
 			return
@@ -75,6 +76,12 @@ func (c *Client) converse(ctx context.Context, path string, begin any, s Streams
 		return 0, fmt.Errorf("talk to agent POST %s: %w", path, ended(ctx, err))
 	}
 	return code, nil
+}
+
+// abortOnDone makes a request end with its context. HTTP/2 would otherwise look
+// at that only after it has got more of the request's body.
+func abortOnDone(ctx context.Context, upload *io.PipeWriter) (stop func() bool) {
+	return context.AfterFunc(ctx, func() { _ = upload.CloseWithError(context.Cause(ctx)) })
 }
 
 // sendData sends all of r and then the end of data.
@@ -150,6 +157,7 @@ func (c *Client) PortForward(ctx context.Context, port int32, stream io.ReadWrit
 	defer stream.Close()
 	defer body.Close()
 	defer cancel()
+	defer abortOnDone(ctx, upload)()
 	// A done context must also interrupt a write to stream.
 	defer context.AfterFunc(ctx, func() { _ = stream.Close() })()
 	go func() {
