@@ -73,8 +73,10 @@ type List[T any] struct {
 	NextLink string `json:"nextLink,omitempty"`
 }
 
-// Handler answers one operation. An *Error goes to the client as it is; any
-// other error is logged and the client is told of an internal error.
+// Handler answers one operation. Its context does not end when the client
+// goes, so that what was begun is done; r.Context() does. An *Error goes to the
+// client as it is; any other error, and a panic, is logged and the client is
+// told of an internal error.
 type Handler func(ctx context.Context, r *Request) (*Response, error)
 
 // Options are what a Server needs.
@@ -99,6 +101,8 @@ type Server struct {
 	hooks      []func(ctx context.Context, sub, rg string) error
 	operations *operations
 	groups     groups
+	// groupsMu is held by whatever changes the record of a resource group.
+	groupsMu sync.Mutex
 	// gates holds a *sync.RWMutex for each resource group: see enter.
 	gates sync.Map
 }

@@ -182,3 +182,23 @@ func TestProvidersAreWhatIsRegistered(t *testing.T) {
 		t.Errorf("of nobody: %d %s", a.Status, a.Body)
 	}
 }
+
+func TestOddPathsAreTheClientsFault(t *testing.T) {
+	c, token := startWithGroup(t)
+	parts := []string{"%00", "%2F", "%2e%2e", "..", "%20", "{rg}", "{scope...}", "%f0%9f%8d%84", strings.Repeat("x", 5000), "providers", "default", "'"}
+	templates := []string{"/#", "/subscriptions/#" + "/resourceGroups", base + "/resourceGroups/#", base + "/resourceGroups/#" + thing,
+		base + "/resourceGroups/g/providers/#/things/x", base + "/resourceGroups/g/providers/Test.Provider/#",
+		base + "/resourceGroups/g/providers/#", "/#/providers/Microsoft.Authorization/roleAssignments/#", base + "/providers/#/locations/#/operations/#",
+		base + "/operationresults/#", base + "/resourceGroups/g/providers/Microsoft.ManagedIdentity/userAssignedIdentities/#"}
+	for _, template := range templates {
+		for _, part := range parts {
+			for _, method := range []string{"GET", "PUT", "DELETE", "POST", "PATCH", "OPTIONS"} {
+				path := strings.ReplaceAll(template, "#", part)
+				a := c.Do(t, token, method, path+version, "{}")
+				if a.Status >= 500 || a.Status >= 400 && a.Code() == "" {
+					t.Errorf("%s %.200s: %d %s", method, path, a.Status, a.Body)
+				}
+			}
+		}
+	}
+}

@@ -34,20 +34,28 @@ func (s *Server) enter(method string, rt route, vars map[string]string) (leave f
 	if rg == "" || rt.isResourceGroup() {
 		return func() {}, nil
 	}
-	if err := s.CheckResourceGroup(sub, rg); err != nil || method == http.MethodGet || method == http.MethodHead {
+	if err := s.open(method, sub, rg); err != nil || method == http.MethodGet || method == http.MethodHead {
 		return func() {}, err
 	}
 	gate := s.gate(sub, rg)
 	gate.RLock()
-	group, err := s.groups.get(sub, rg)
-	if err == nil && group.Properties.ProvisioningState == deleting && method != http.MethodDelete {
-		err = beingDeleted(rg)
-	}
-	if err != nil {
+	if err := s.open(method, sub, rg); err != nil { // it may have begun to go
 		gate.RUnlock()
 		return nil, err
 	}
 	return gate.RUnlock, nil
+}
+
+// open returns why a resource group does not take a request now.
+func (s *Server) open(method, sub, rg string) error {
+	group, err := s.groups.get(sub, rg)
+	if err != nil {
+		return err
+	}
+	if group.Properties.ProvisioningState == deleting && (method == http.MethodPut || method == http.MethodPatch || method == http.MethodPost) {
+		return beingDeleted(rg)
+	}
+	return nil
 }
 
 // gate returns the lock that writers inside a group share and its deletion
@@ -55,6 +63,13 @@ func (s *Server) enter(method string, rt route, vars map[string]string) (leave f
 func (s *Server) gate(sub, rg string) *sync.RWMutex {
 	gate, _ := s.gates.LoadOrStore(groupKey(sub, rg), new(sync.RWMutex))
 	return gate.(*sync.RWMutex)
+}
+
+// awaitWriters returns when every write that came before has left the group.
+func (s *Server) awaitWriters(sub, rg string) {
+	gate := s.gate(sub, rg)
+	gate.Lock()
+	defer gate.Unlock()
 }
 
 // deleteGroup starts the deletion of a group, or joins the one under way.
@@ -67,9 +82,8 @@ func (s *Server) deleteGroup(_ context.Context, r *Request) (*Response, error) {
 }
 
 func (s *Server) startDeletion(owner, sub, rg string) (*operation, error) {
-	gate := s.gate(sub, rg)
-	gate.Lock()
-	defer gate.Unlock()
+	s.groupsMu.Lock()
+	defer s.groupsMu.Unlock()
 	group, err := s.groups.get(sub, rg)
 	if err != nil {
 		return nil, err
@@ -89,6 +103,7 @@ func (s *Server) startDeletion(owner, sub, rg string) (*operation, error) {
 // cascade deletes what is in a group and then the group. One that cannot be
 // emptied is there again for another try, unless the daemon is ending.
 func (s *Server) cascade(ctx context.Context, sub string, group resourceGroup) error {
+	s.awaitWriters(sub, group.Name)
 	errs := make([]error, len(s.hooks))
 	var wg sync.WaitGroup
 	for i, hook := range s.hooks {
@@ -101,6 +116,8 @@ func (s *Server) cascade(ctx context.Context, sub string, group resourceGroup) e
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
+	s.groupsMu.Lock()
+	defer s.groupsMu.Unlock()
 	if err != nil {
 		group.Properties.ProvisioningState = succeeded
 		return errors.Join(fmt.Errorf("delete resource group %s: %w", group.Name, err), s.groups.put(sub, group))

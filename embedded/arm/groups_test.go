@@ -268,3 +268,46 @@ func TestADeletionOutlivesTheDaemon(t *testing.T) {
 	}
 	next.Close()
 }
+
+func TestDeletionWaitsForWritesUnderWay(t *testing.T) {
+	entered, release, order := make(chan struct{}), make(chan struct{}), make(chan string, 2)
+	c := armtest.Start(t, func(c *armtest.Cloud) {
+		c.ARM.Handle(http.MethodPut, "/subscriptions/{sub}/resourceGroups/{rg}/providers/Test.Provider/things/{name}", "Test.Provider/things/write",
+			func(context.Context, *arm.Request) (*arm.Response, error) {
+				close(entered)
+				<-release
+				order <- "write"
+				return &arm.Response{Status: http.StatusCreated}, nil
+			})
+		c.ARM.OnDeleteResourceGroup(func(context.Context, string, string) error {
+			order <- "hook"
+			return nil
+		})
+	})
+	client, token := groupsClient(t, c, c.Owner(t)), c.OwnerToken(t)
+	if _, err := client.CreateOrUpdate(t.Context(), "g", armresources.ResourceGroup{Location: to.Ptr("local")}, nil); err != nil {
+		t.Fatal(err)
+	}
+	written := make(chan armtest.Answer, 1)
+	go func() {
+		written <- c.Do(t, token, http.MethodPut, base+"/resourceGroups/g"+thing+version, "{}")
+	}()
+	<-entered
+	poller, err := client.BeginDelete(t.Context(), "g", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a := c.Do(t, token, http.MethodPut, base+"/resourceGroups/g"+thing+version, "{}"); a.Code() != "ResourceGroupBeingDeleted" {
+		t.Errorf("a second write: %d %s", a.Status, a.Body)
+	}
+	close(release)
+	if a := <-written; a.Status != http.StatusCreated {
+		t.Errorf("the first write: %d %s", a.Status, a.Body)
+	}
+	if _, err := poller.PollUntilDone(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	if first, second := <-order, <-order; first != "write" || second != "hook" {
+		t.Errorf("the order was %s, %s", first, second)
+	}
+}

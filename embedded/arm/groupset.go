@@ -43,6 +43,8 @@ func (s *Server) putGroup(_ context.Context, r *Request) (*Response, error) {
 	if body.Location == "" {
 		return nil, BadRequest("LocationRequired", "The location property is required for this definition.")
 	}
+	s.groupsMu.Lock()
+	defer s.groupsMu.Unlock()
 	status := http.StatusOK
 	group, err := s.groups.get(sub, rg)
 	var absent *Error
@@ -70,6 +72,8 @@ func (s *Server) patchGroup(_ context.Context, r *Request) (*Response, error) {
 	if err := r.Decode(&body); err != nil {
 		return nil, err
 	}
+	s.groupsMu.Lock()
+	defer s.groupsMu.Unlock()
 	group, err := s.groups.get(r.Var("sub"), r.Var("rg"))
 	if err != nil {
 		return nil, err
@@ -80,7 +84,7 @@ func (s *Server) patchGroup(_ context.Context, r *Request) (*Response, error) {
 	return s.saveGroup(r.Var("sub"), group, body, http.StatusOK)
 }
 
-// saveGroup applies tags and owner of a request.
+// saveGroup applies tags and owner of a request. The caller holds groupsMu.
 func (s *Server) saveGroup(sub string, group resourceGroup, body groupRequest, status int) (*Response, error) {
 	if body.Tags != nil {
 		if err := CheckTags(*body.Tags); err != nil {

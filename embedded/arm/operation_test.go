@@ -98,14 +98,12 @@ func TestPollsOfOperations(t *testing.T) {
 	if !ok || !strings.Contains(path, "/providers/Slow.Provider/locations/local/operations/") {
 		t.Fatalf("the polling URL is %q", url)
 	}
-	for range 2 {
-		a = c.Do(t, token, http.MethodGet, path, "")
-		if a.Status != http.StatusOK || !strings.Contains(a.Body, `"status":"InProgress"`) {
-			t.Errorf("while it runs: %d %s", a.Status, a.Body)
-		}
-		if a.Header.Get("Retry-After") != "1" || a.Header.Get("Retry-After-Ms") == "" {
-			t.Errorf("the client is not told when to ask again: %v", a.Header)
-		}
+	a = c.Do(t, token, http.MethodGet, path, "")
+	if a.Status != http.StatusOK || !strings.Contains(a.Body, `"status":"InProgress"`) {
+		t.Errorf("while it runs: %d %s", a.Status, a.Body)
+	}
+	if a.Header.Get("Retry-After") != "1" || a.Header.Get("Retry-After-Ms") == "" {
+		t.Errorf("the client is not told when to ask again: %v", a.Header)
 	}
 	id := newIdentity(t, c, "stranger")
 	if a := c.Do(t, c.As(t, id), http.MethodGet, path, ""); a.Code() != "OperationNotFound" {
