@@ -191,7 +191,7 @@ func TestExecMovesMuchDataWithLittleMemory(t *testing.T) {
 		runtime.ReadMemStats(&after)
 		peak = max(peak, after.HeapAlloc)
 	}}
-	code, err := c.Exec(bounded(t), e, protocol.Streams{Stdin: io.LimitReader(pattern{}, size), Stdout: count})
+	code, err := c.Exec(bounded(t), e, protocol.Streams{Stdin: io.LimitReader(&pattern{}, size), Stdout: count})
 	if code != 0 || err != nil {
 		t.Fatalf("got %d, %v", code, err)
 	}
@@ -203,18 +203,19 @@ func TestExecMovesMuchDataWithLittleMemory(t *testing.T) {
 	}
 }
 
-// pattern is endless data, of which the byte at n*256+i is i.
-type pattern struct{}
+// block is what pattern repeats; its length has nothing to do with any buffer's.
+var block = strings.Repeat("all work and no play makes jack a dull boy\n", 1000)
 
-func (pattern) Read(p []byte) (int, error) {
-	n := len(p) &^ 255
-	for i := range n {
-		p[i] = byte(i)
-	}
+// pattern is endless data, made of blocks.
+type pattern struct{ at int }
+
+func (r *pattern) Read(p []byte) (int, error) {
+	n := copy(p, block[r.at:])
+	r.at = (r.at + n) % len(block)
 	return n, nil
 }
 
-// counter checks pattern, and calls do every so often.
+// counter checks that it gets pattern, and calls do every so many bytes.
 type counter struct {
 	n, each int
 	wrong   bool
@@ -222,11 +223,15 @@ type counter struct {
 }
 
 func (c *counter) Write(p []byte) (int, error) {
-	for _, b := range p {
-		c.wrong = c.wrong || b != byte(c.n)
-		if c.n++; c.n%c.each == 0 {
-			c.do()
-		}
+	before := c.n
+	for rest := p; len(rest) > 0; {
+		want := block[c.n%len(block):]
+		k := min(len(rest), len(want))
+		c.wrong = c.wrong || string(rest[:k]) != want[:k]
+		rest, c.n = rest[k:], c.n+k
+	}
+	if before/c.each != c.n/c.each {
+		c.do()
 	}
 	return len(p), nil
 }
