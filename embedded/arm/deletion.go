@@ -52,7 +52,8 @@ func (s *Server) open(method, sub, rg string) error {
 	if err != nil {
 		return err
 	}
-	if group.Properties.ProvisioningState == deleting && (method == http.MethodPut || method == http.MethodPatch || method == http.MethodPost) {
+	adds := method == http.MethodPut || method == http.MethodPatch || method == http.MethodPost
+	if adds && group.Properties.ProvisioningState == deleting {
 		return beingDeleted(rg)
 	}
 	return nil

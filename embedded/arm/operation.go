@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"net/url"
 	"runtime/debug"
 	"strings"
 	"sync"
@@ -15,16 +14,12 @@ import (
 	"github.com/google/uuid"
 )
 
-const (
-	// keepOperations is how long the outcome of an operation can be asked for.
-	keepOperations = time.Hour
-	// longPoll is how long a poll waits for an operation to end, so that its
-	// client hears of the end at once instead of a poll later.
-	longPoll = time.Second
-	// pollAfter is what a client is told to wait; whole seconds are all that
-	// Retry-After can say, azcore prefers milliseconds.
-	pollAfter, pollAfterMilliseconds = "1", "20"
-)
+// keepOperations is how long the outcome of an operation can be asked for.
+const keepOperations = time.Hour
+
+// longPoll is how long a poll waits for an operation to end, so that its
+// client hears of the end at once instead of a poll later.
+const longPoll = time.Second
 
 // operation is one long running request.
 type operation struct {
@@ -158,86 +153,4 @@ func (op *operation) failure() *Error {
 	default:
 		return internal(op.id)
 	}
-}
-
-// Async starts an operation that the server owns and returns the headers by
-// which the request's client follows it. The operation's context ends when the
-// server closes. An *Error that fn returns is what the client hears.
-func (s *Server) Async(r *Request, fn func(ctx context.Context) error) http.Header {
-	op := s.operations.start(r.Principal.ObjectID, r.Path(), fn)
-	namespace, _ := provider(split(r.URL))
-	if namespace == "" {
-		namespace = "Microsoft.Resources"
-	}
-	header := pollHeader()
-	header.Set("Azure-AsyncOperation", fmt.Sprintf("%s/subscriptions/%s/providers/%s/locations/%s/operations/%s?api-version=%s",
-		r.BaseURL, s.opts.Subscription, url.PathEscape(namespace), s.opts.Location, op.id, url.QueryEscape(r.Query("api-version"))))
-	return header
-}
-
-// location returns the headers of an operation that is followed by its
-// Location, as resource groups are.
-func (s *Server) location(r *Request, op *operation) http.Header {
-	header := pollHeader()
-	header.Set("Location", fmt.Sprintf("%s/subscriptions/%s/operationresults/%s?api-version=%s",
-		r.BaseURL, s.opts.Subscription, op.id, url.QueryEscape(r.Query("api-version"))))
-	return header
-}
-
-func pollHeader() http.Header {
-	header := http.Header{}
-	header.Set("Retry-After", pollAfter)
-	header.Set("Retry-After-Ms", pollAfterMilliseconds)
-	return header
-}
-
-func (s *Server) registerOperations() {
-	s.Handle(http.MethodGet, "/subscriptions/{sub}/providers/{ns}/locations/{loc}/operations/{op}", "", s.operationStatus)
-	s.Handle(http.MethodGet, "/subscriptions/{sub}/operationresults/{op}", "", s.operationResult)
-}
-
-// poll returns the operation of a request, to who started it or may read what
-// it works on, once it has ended or has been waited for.
-func (s *Server) poll(r *Request) (*operation, error) {
-	op := s.operations.get(r.Var("op"))
-	if op == nil || op.owner != r.Principal.ObjectID && !s.Allowed(r.Principal, "Microsoft.Resources/operations/read", op.path) {
-		return nil, &Error{Status: http.StatusNotFound, Code: "OperationNotFound",
-			Message: "The operation '" + r.Var("op") + "' was not found."}
-	}
-	op.wait(r.Context())
-	return op, nil
-}
-
-// operationStatus answers a poll of Azure-AsyncOperation.
-func (s *Server) operationStatus(_ context.Context, r *Request) (*Response, error) {
-	op, err := s.poll(r)
-	if err != nil {
-		return nil, err
-	}
-	body := map[string]any{
-		"id": r.Path(), "name": op.id, "status": "InProgress", "startTime": op.started.UTC(),
-	}
-	if op.finished() {
-		body["endTime"] = op.ended.UTC()
-		body["status"] = "Succeeded"
-		if op.err != nil {
-			body["status"], body["error"] = "Failed", op.failure().body()
-		}
-	}
-	return &Response{Status: http.StatusOK, Header: pollHeader(), Body: body}, nil
-}
-
-// operationResult answers a poll of Location.
-func (s *Server) operationResult(_ context.Context, r *Request) (*Response, error) {
-	op, err := s.poll(r)
-	if err != nil {
-		return nil, err
-	}
-	if !op.finished() {
-		return &Response{Status: http.StatusAccepted, Header: s.location(r, op)}, nil
-	}
-	if op.err != nil {
-		return nil, op.failure()
-	}
-	return &Response{Status: http.StatusOK, Header: pollHeader()}, nil
 }

@@ -118,7 +118,8 @@ func (a *Authority) serveToken(w http.ResponseWriter, r *http.Request) {
 	form := r.PostForm
 	for _, name := range []string{"grant_type", "client_id"} {
 		if form.Get(name) == "" {
-			refuse(w, http.StatusBadRequest, "invalid_request", "AADSTS900144: The request body must contain the following parameter: '%s'.", name)
+			refuse(w, http.StatusBadRequest, "invalid_request",
+				"AADSTS900144: The request body must contain the following parameter: '%s'.", name)
 			return
 		}
 	}

@@ -2,10 +2,10 @@ package storage
 
 import (
 	"context"
-	"net/http"
-	"time"
-
 	"errors"
+	"net/http"
+	"strings"
+	"time"
 
 	"frankenetes.dev/embedded/arm"
 	"frankenetes.dev/embedded/store"
@@ -25,7 +25,7 @@ type accountBody struct {
 
 func (m *management) show(a account) accountBody {
 	tier := "Standard"
-	if len(a.SKU) >= 7 && a.SKU[:7] == "Premium" {
+	if strings.HasPrefix(a.SKU, "Premium") {
 		tier = "Premium"
 	}
 	tags := a.Tags
@@ -93,7 +93,8 @@ func (m *management) regenerateKey(_ context.Context, r *arm.Request) (*arm.Resp
 			return showKeys(a), nil
 		}
 	}
-	return nil, arm.BadRequest("InvalidRequestPropertyValue", "The value '%s' is not allowed for property keyName: it must be key1 or key2.", body.KeyName)
+	return nil, arm.BadRequest("InvalidRequestPropertyValue",
+		"The value '%s' is not allowed for property keyName: it must be key1 or key2.", body.KeyName)
 }
 
 // checkName says whether an account of a name could be created.

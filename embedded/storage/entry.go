@@ -5,19 +5,13 @@ import (
 	"io/fs"
 	"net/http"
 	"path"
-	"slices"
 	"strconv"
-	"strings"
 	"syscall"
 	"time"
 )
 
 // fileTime is how the data plane writes times of files.
 const fileTime = "2006-01-02T15:04:05.0000000Z"
-
-func sortEntries(entries []fs.DirEntry) {
-	slices.SortFunc(entries, func(a, b fs.DirEntry) int { return strings.Compare(a.Name(), b.Name()) })
-}
 
 // etag changes whenever a file is written.
 func etag(info fs.FileInfo) string {

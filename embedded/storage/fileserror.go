@@ -33,7 +33,8 @@ var (
 )
 
 func invalidHeader(name string) error {
-	return &filesError{http.StatusBadRequest, "InvalidHeaderValue", "The value for the header " + name + " is missing or is not in the correct format."}
+	return &filesError{http.StatusBadRequest, "InvalidHeaderValue",
+		"The value for the header " + name + " is missing or is not in the correct format."}
 }
 
 // filesErrorOf returns what a client is told of an error.

@@ -66,7 +66,8 @@ func (s *resources) putAssignment(_ context.Context, r *arm.Request) (*arm.Respo
 	}
 	scope, name, p := r.Var("scope"), r.Var("name"), body.Properties
 	if uuid.Validate(name) != nil || len(name) != 36 {
-		return nil, arm.BadRequest("InvalidRoleAssignmentId", "The role assignment ID '%s' is not valid. The role assignment ID must be a GUID.", name)
+		return nil, arm.BadRequest("InvalidRoleAssignmentId",
+			"The role assignment ID '%s' is not valid. The role assignment ID must be a GUID.", name)
 	}
 	if err := s.checkScope(scope); err != nil {
 		return nil, err
@@ -86,7 +87,8 @@ func (s *resources) putAssignment(_ context.Context, r *arm.Request) (*arm.Respo
 	case errors.Is(err, identity.ErrAssigned):
 		return nil, arm.Conflict("RoleAssignmentExists", "The role assignment already exists.")
 	case errors.Is(err, identity.ErrChanged):
-		return nil, arm.Conflict("RoleAssignmentUpdateNotPermitted", "Tenant ID, application ID, principal ID, and scope are not allowed to be updated.")
+		return nil, arm.Conflict("RoleAssignmentUpdateNotPermitted",
+			"Tenant ID, application ID, principal ID, and scope are not allowed to be updated.")
 	case err != nil:
 		return nil, err
 	}
@@ -121,12 +123,14 @@ func (s *resources) deleteAssignment(_ context.Context, r *arm.Request) (*arm.Re
 // assignmentFilter is what a list of role assignments can be narrowed by.
 var assignmentFilter = regexp.MustCompile(`(?i)^\s*(?:(atScope)\(\)|principalId\s+eq\s+'?([^']+?)'?|assignedTo\('([^']+)'\))\s*$`)
 
+var conjunction = regexp.MustCompile(`(?i)\s+and\s+`)
+
 // listAssignments lists those at, above and below a scope; atScope() leaves
 // out those below.
 func (s *resources) listAssignments(_ context.Context, r *arm.Request) (*arm.Response, error) {
 	scope, atScope, principal := r.Var("scope"), false, ""
 	if filter := r.Query("$filter"); filter != "" {
-		for _, term := range regexp.MustCompile(`(?i)\s+and\s+`).Split(filter, -1) {
+		for _, term := range conjunction.Split(filter, -1) {
 			match := assignmentFilter.FindStringSubmatch(term)
 			if match == nil {
 				return nil, arm.BadRequest("UnsupportedFilterQuery", "The filter '%s' is not supported.", filter)
