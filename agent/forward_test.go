@@ -137,6 +137,7 @@ func TestPortForwardToNobody(t *testing.T) {
 	if err := c.PortForward(bounded(t), port, stream); refusal(err) != http.StatusBadGateway {
 		t.Errorf("got %v", err)
 	}
+	_, stream = tcpPair(t)
 	if err := c.PortForward(bounded(t), 0, stream); refusal(err) != http.StatusBadRequest {
 		t.Errorf("port 0: %v", err)
 	}

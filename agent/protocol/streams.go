@@ -63,7 +63,12 @@ func (c *Client) converse(ctx context.Context, path string, begin any, s Streams
 		if out.Write(Begin, first) != nil {
 			return
 		}
-		go sendData(out, Input, s.Stdin) // not waited for: see Streams
+		// Not waited for: see Streams. Input that cannot be read has ended.
+		go func() {
+			if sendData(out, Input, s.Stdin) != nil {
+				_ = out.Write(EndOfData, nil)
+			}
+		}()
 		sendSizes(ctx, out, s.Resize)
 	})
 	resp, err := c.do(ctx, http.MethodPost, path, frameType, body)
@@ -84,14 +89,14 @@ func abortOnDone(ctx context.Context, upload *io.PipeWriter) (stop func() bool) 
 	return context.AfterFunc(ctx, func() { _ = upload.CloseWithError(context.Cause(ctx)) })
 }
 
-// sendData sends all of r and then the end of data.
-func sendData(out *FrameWriter, kind Kind, r io.Reader) {
+// sendData sends all of r, which may be nil, and then the end of data.
+func sendData(out *FrameWriter, kind Kind, r io.Reader) error {
 	if r != nil {
 		if _, err := io.CopyBuffer(out.Data(kind), onlyReader{r}, make([]byte, MaxData)); err != nil {
-			return
+			return err
 		}
 	}
-	_ = out.Write(EndOfData, nil) // fails only if the conversation is over
+	return out.Write(EndOfData, nil)
 }
 
 // onlyReader hides WriterTo, by which some readers would write in pieces of
@@ -161,15 +166,18 @@ func (c *Client) PortForward(ctx context.Context, port int32, stream io.ReadWrit
 	// A done context must also interrupt a write to stream.
 	defer context.AfterFunc(ctx, func() { _ = stream.Close() })()
 	go func() {
-		sendData(NewFrameWriter(upload, nil), Input, stream)
-		upload.Close()
+		_ = upload.CloseWithError(sendData(NewFrameWriter(upload, nil), Input, stream))
 	}()
 	resp, err := c.do(ctx, http.MethodPost, path, frameType, body)
 	if err != nil {
 		return err
 	}
 	defer resp.Body.Close()
-	if err := forwardTo(stream, NewFrameReader(resp.Body)); err != nil {
+	err = forwardTo(stream, NewFrameReader(resp.Body))
+	if err == nil {
+		err = context.Cause(ctx) // which may have been what ended it
+	}
+	if err != nil {
 		return fmt.Errorf("forward port %d: %w", port, ended(ctx, err))
 	}
 	return nil

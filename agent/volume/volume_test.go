@@ -129,6 +129,12 @@ func TestReadersNeverSeeAMixture(t *testing.T) {
 			}
 			// One look at ..data, then all of what it names, as careful readers do.
 			content, err := os.OpenRoot(filepath.Join(dir, "..data"))
+			if errors.Is(err, fs.ErrNotExist) {
+				if _, err := os.Readlink(filepath.Join(dir, "..data")); err != nil {
+					t.Error(err)
+				}
+				continue // what it named was removed since
+			}
 			if err != nil {
 				t.Error(err)
 				return
