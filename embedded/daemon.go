@@ -82,7 +82,7 @@ func run(ctx context.Context, o Options, ready func(cloud.Config)) (err error) {
 	}
 	if err := d.up(ctx); err != nil {
 		o.Log.Error("the embedded cloud does not start", "error", err)
-		return errors.Join(err, d.down(ctx))
+		return errors.Join(err, d.abandon(ctx))
 	}
 	o.Log.Info("the embedded cloud runs", "endpoint", d.config.ResourceManager, "subnet", d.settings.Subnet,
 		"groups", d.groups.Count(), "took", time.Since(d.began).Round(time.Millisecond))
@@ -220,17 +220,38 @@ func (d *daemon) startGroups() {
 	d.groups.Register(d.arm)
 }
 
-// down stops the parts in the opposite order: first who asks, then the groups,
-// then what they stand on. It goes on when one of them fails.
-func (d *daemon) down(ctx context.Context) error {
-	ctx, cancel := detach(ctx, time.Minute)
-	defer cancel()
+// abandon gives up a start. Groups that ran before it go on running.
+func (d *daemon) abandon(ctx context.Context) error {
+	if d.runtime == nil || !d.runtime.Adopted() {
+		return d.down(ctx)
+	}
+	d.closeFront(ctx)
+	var errs []error
+	if d.groups != nil {
+		errs = append(errs, d.groups.Release())
+	}
+	if d.dns != nil {
+		errs = append(errs, d.dns.Close())
+	}
+	return errors.Join(append(errs, d.runtime.Release(), d.close())...)
+}
+
+// closeFront ends what clients ask.
+func (d *daemon) closeFront(ctx context.Context) {
 	if d.servers != nil {
 		d.servers.close(ctx)
 	}
 	if d.arm != nil {
 		d.arm.Close()
 	}
+}
+
+// down stops the parts in the opposite order: first who asks, then the groups,
+// then what they stand on. It goes on when one of them fails.
+func (d *daemon) down(ctx context.Context) error {
+	ctx, cancel := detach(ctx, time.Minute)
+	defer cancel()
+	d.closeFront(ctx)
 	var errs []error
 	if d.groups != nil {
 		errs = append(errs, d.groups.Stop(ctx), d.cgroups.Close())

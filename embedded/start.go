@@ -193,15 +193,20 @@ func Stop(ctx context.Context, o Options) error {
 
 // awaitEnd waits until the process of a pidfd has ended.
 func awaitEnd(ctx context.Context, process int) error {
-	wake, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
+	// The pipe ends the wait in the kernel when ctx is done.
+	done, wake, err := os.Pipe()
 	if err != nil {
 		return fmt.Errorf("wait for the daemon: %w", err)
 	}
-	defer unix.Close(wake)
-	stop := context.AfterFunc(ctx, func() { _, _ = unix.Write(wake, []byte{1, 0, 0, 0, 0, 0, 0, 0}) })
-	defer stop()
+	defer done.Close()
+	stop := context.AfterFunc(ctx, func() { wake.Close() })
+	defer func() {
+		if stop() {
+			wake.Close()
+		}
+	}()
 	for {
-		fds := []unix.PollFd{{Fd: int32(process), Events: unix.POLLIN}, {Fd: int32(wake), Events: unix.POLLIN}}
+		fds := []unix.PollFd{{Fd: int32(process), Events: unix.POLLIN}, {Fd: int32(done.Fd()), Events: unix.POLLIN}}
 		_, err := unix.Poll(fds, -1)
 		switch {
 		case errors.Is(err, unix.EINTR):

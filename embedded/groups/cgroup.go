@@ -7,12 +7,16 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/containerd/cgroups/v3"
 	"github.com/containerd/cgroups/v3/cgroup1"
 	"github.com/containerd/cgroups/v3/cgroup2"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
 )
 
 const (
@@ -22,6 +26,10 @@ const (
 	pidsLimit = 8192
 	// gigabyte is the unit of memoryInGB, in bytes.
 	gigabyte = 1 << 30
+	// emptyWait is how long processes that were killed have to be gone, and
+	// emptyPause the time between two looks.
+	emptyWait  = 3 * time.Second
+	emptyPause = 2 * time.Millisecond
 	// mountpoint is where cgroups are mounted.
 	mountpoint = "/sys/fs/cgroup"
 )
@@ -31,7 +39,9 @@ const (
 type Cgroups interface {
 	// Create makes a group's own and returns its path, as containers name it.
 	Create(uid string, cpu, memoryInGB float64) (path string, err error)
-	// Delete removes it; what is absent is no error.
+	// Kill ends every process in it at once.
+	Kill(uid string) error
+	// Delete removes it, with what still runs in it; what is absent is no error.
 	Delete(uid string) error
 	// Close removes the cloud's own, and what is left in it.
 	Close() error
@@ -70,12 +80,68 @@ func (h hostCgroups) Create(uid string, cpu, memoryInGB float64) (string, error)
 	return path, nil
 }
 
+// Kill uses the kernel's own switch for a whole tree of control groups, which
+// nothing can fork away from. It is in the unified hierarchy, which hosts with
+// the old ones have too; without it, processes are killed one by one.
+func (h hostCgroups) Kill(uid string) error {
+	return kill(filepath.Join(h.parent, uid))
+}
+
+func kill(path string) error {
+	for _, root := range []string{mountpoint, filepath.Join(mountpoint, "unified")} {
+		err := os.WriteFile(filepath.Join(root, path, "cgroup.kill"), []byte("1"), 0)
+		if err == nil {
+			return nil
+		}
+		if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, fs.ErrPermission) {
+			return fmt.Errorf("kill control group %s: %w", path, err)
+		}
+	}
+	return killEach(filepath.Join(mountpoint, "pids", path))
+}
+
+// killEach kills the processes of the control groups below root.
+func killEach(root string) error {
+	dirs, err := tree(root)
+	if err != nil {
+		return err
+	}
+	for _, dir := range dirs {
+		data, err := os.ReadFile(filepath.Join(dir, "cgroup.procs"))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("list processes: %w", err)
+		}
+		for _, field := range strings.Fields(string(data)) {
+			if pid, err := strconv.Atoi(field); err == nil && pid > 1 {
+				_ = unix.Kill(pid, unix.SIGKILL)
+			}
+		}
+	}
+	return nil
+}
+
 func (h hostCgroups) Delete(uid string) error { return h.remove(filepath.Join(h.parent, uid)) }
 
 func (h hostCgroups) Close() error { return h.remove(h.parent) }
 
-// remove removes a control group and those in it, in every hierarchy.
+// remove removes a control group and those in it, in every hierarchy. A
+// process that was killed a moment ago may still be on its way out.
 func (h hostCgroups) remove(path string) error {
+	err := h.tryRemove(path)
+	if err == nil {
+		return nil
+	}
+	if err := kill(path); err != nil {
+		return err
+	}
+	for until := time.Now().Add(emptyWait); err != nil && time.Now().Before(until); {
+		time.Sleep(emptyPause)
+		err = h.tryRemove(path)
+	}
+	return err
+}
+
+func (h hostCgroups) tryRemove(path string) error {
 	roots := []string{mountpoint}
 	if !h.unified {
 		entries, err := os.ReadDir(mountpoint)
@@ -87,33 +153,43 @@ func (h hostCgroups) remove(path string) error {
 			roots = append(roots, filepath.Join(mountpoint, e.Name()))
 		}
 	}
-	var errs []error
 	for _, root := range roots {
-		errs = append(errs, removeTree(filepath.Join(root, path)))
+		if err := removeTree(filepath.Join(root, path)); err != nil {
+			return err
+		}
 	}
-	return errors.Join(errs...)
+	return nil
 }
 
 // removeTree removes directories, deepest first; the files in them are the
 // kernel's.
 func removeTree(root string) error {
+	dirs, err := tree(root)
+	if err != nil {
+		return err
+	}
+	for _, dir := range slices.Backward(dirs) {
+		if err := os.Remove(dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("remove control group %s: %w", strings.TrimPrefix(dir, mountpoint), err)
+		}
+	}
+	return nil
+}
+
+// tree returns a directory and all below it, parents first.
+func tree(root string) ([]string, error) {
 	var dirs []string
 	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
-		if err == nil && d.IsDir() {
-			dirs = append(dirs, path)
-		}
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil
+		}
+		if err == nil && d.IsDir() {
+			dirs = append(dirs, path)
 		}
 		return err
 	})
 	if err != nil {
-		return fmt.Errorf("list control group: %w", err)
+		return nil, fmt.Errorf("list control group: %w", err)
 	}
-	for i := len(dirs) - 1; i >= 0; i-- {
-		if err := os.Remove(dirs[i]); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("remove control group %s: %w", strings.TrimPrefix(dirs[i], mountpoint), err)
-		}
-	}
-	return nil
+	return dirs, nil
 }

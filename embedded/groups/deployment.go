@@ -32,6 +32,7 @@ type deployment struct {
 	group  *Group // with its secrets; never changed
 	status *status
 	cgroup string // the control group's path, once there is a sandbox
+	life   uint32 // how often a sandbox was made before this one
 	// address is told the address that the group has now, or an invalid one.
 	address func(netip.Addr)
 
@@ -72,11 +73,14 @@ func (d *deployment) run(ctx context.Context, found *found) bool {
 			return false
 		}
 		d.address(netip.Addr{})
+		over := err == nil || errors.Is(err, errInitFailed)
+		if over {
+			d.status.provision(failed) // no effect when it had succeeded
+		}
 		if downErr := d.takeDown(context.WithoutCancel(ctx), 0); downErr != nil {
 			d.engine.log.Error("group is not taken down", "group", d.key, "error", downErr)
 		}
-		if err == nil || errors.Is(err, errInitFailed) {
-			d.status.provision(failed) // no effect when it had succeeded
+		if over {
 			return true
 		}
 		d.engine.log.Warn("group failed; trying again", "group", d.key, "error", err)
@@ -84,6 +88,7 @@ func (d *deployment) run(ctx context.Context, found *found) bool {
 			return false
 		}
 		d.status.again(d.group)
+		d.life++
 	}
 }
 

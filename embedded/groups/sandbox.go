@@ -17,11 +17,18 @@ import (
 // callTimeout bounds calls to the runtime that are not cut short with their caller.
 const callTimeout = 2 * time.Minute
 
+// The pauses between attempts to remove a deployment double from the first to
+// the last, some three seconds in all.
+const (
+	removePause    = 25 * time.Millisecond
+	maxRemovePause = 1600 * time.Millisecond
+)
+
 // sandboxConfig describes the group's sandbox: its network, its name, its
 // control group and where its containers' logs go.
 func (d *deployment) sandboxConfig() *runtimeapi.PodSandboxConfig {
 	return &runtimeapi.PodSandboxConfig{
-		Metadata:     &runtimeapi.PodSandboxMetadata{Name: d.group.Name, Namespace: "frankenetes", Uid: d.uid},
+		Metadata:     &runtimeapi.PodSandboxMetadata{Name: d.group.Name, Namespace: "frankenetes", Uid: d.uid, Attempt: d.life},
 		Hostname:     d.group.Name,
 		LogDirectory: d.engine.logDir(d.uid),
 		DnsConfig:    &runtimeapi.DNSConfig{Servers: []string{d.engine.resolver.String()}},
@@ -96,11 +103,25 @@ func (d *deployment) takeDown(ctx context.Context, grace time.Duration) error {
 	defer cancel()
 	d.setSandbox("")
 	d.status.setIP("")
-	return d.engine.removeDeployment(ctx, d.uid, grace)
+	err := d.engine.removeDeployment(ctx, d.uid, grace)
+	for wait := removePause; err != nil && wait <= maxRemovePause; wait *= 2 {
+		// The runtime may not have taken note yet of what just ended.
+		d.engine.log.Debug("group is not taken down yet", "group", d.key, "error", err)
+		if !sleep(ctx, wait) {
+			break
+		}
+		err = d.engine.removeDeployment(ctx, d.uid, 0)
+	}
+	return err
 }
 
 // removeDeployment removes sandboxes, containers, volumes and control group.
 func (e *engine) removeDeployment(ctx context.Context, uid string, grace time.Duration) error {
+	if grace == 0 {
+		if err := e.cgroups.Kill(uid); err != nil {
+			return err
+		}
+	}
 	selector := map[string]string{labelUID: uid}
 	containers, err := e.cri.ListContainers(ctx, &runtimeapi.ListContainersRequest{Filter: &runtimeapi.ContainerFilter{
 		State: &runtimeapi.ContainerStateValue{State: runtimeapi.ContainerState_CONTAINER_RUNNING}, LabelSelector: selector}})

@@ -119,13 +119,14 @@ func (s *Service) Resume(ctx context.Context) error {
 		return err
 	}
 	if err := s.sweep(ctx, wanted, all); err != nil {
-		return err
+		s.options.Log.Error("remains of groups that are no more are not removed", "error", err)
 	}
-	var starting errgroup.Group
+	var starting sync.WaitGroup
 	for _, g := range s.groups {
-		starting.Go(func() error { return s.resumeGroup(ctx, g, ready[g.record.UID], all[g.record.UID]) })
+		starting.Go(func() { s.resumeGroup(ctx, g, ready[g.record.UID], all[g.record.UID]) })
 	}
-	return starting.Wait()
+	starting.Wait()
+	return nil
 }
 
 // sweep removes, side by side, what is left of groups that are no more.
@@ -149,22 +150,21 @@ func (s *Service) sweep(ctx context.Context, wanted, inRuntime map[string]bool) 
 }
 
 // resumeGroup deploys a group as an earlier daemon left it.
-func (s *Service) resumeGroup(ctx context.Context, g *group, found *found, inRuntime bool) error {
+func (s *Service) resumeGroup(ctx context.Context, g *group, found *found, inRuntime bool) {
 	r := &g.record
 	if err := s.publish(g, r.Group.Tags); err != nil {
 		s.options.Log.Error("port is not published", "group", g.key, "error", err)
 	}
 	if found == nil && inRuntime { // a sandbox that did not survive
 		if err := s.engine.removeDeployment(ctx, r.UID, 0); err != nil {
-			return err
+			s.options.Log.Error("remains of a group are not removed", "group", g.key, "error", err)
 		}
 	}
 	if r.Stopped || r.Result != nil {
-		return nil
+		return
 	}
 	s.options.Log.Info("group resumes", "group", g.key, "adopted", found != nil)
 	s.deploy(g, found)
-	return nil
 }
 
 // deploy starts the group's deployment. The caller holds the group's lock.

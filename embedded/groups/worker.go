@@ -78,6 +78,7 @@ func (w *worker) run(ctx context.Context, gate <-chan struct{}) error {
 		}
 		id = ""
 		w.attempt++
+		w.update(func(p *progress) { p.Restarts++ })
 	}
 }
 
@@ -185,7 +186,6 @@ func (w *worker) backOff(ctx context.Context, e exit) bool {
 	w.update(func(p *progress) {
 		last := p.Current
 		p.Previous = &last
-		p.Restarts++
 		p.Current = ContainerState{State: waiting, StartTime: last.StartTime}
 		if wait > 0 {
 			p.Current.DetailStatus = "CrashLoopBackOff: Back-off restarting failed"
