@@ -56,6 +56,15 @@ func (i Image) RepoDigest() string {
 	return reference.TrimNamed(named).String() + "@" + i.Digest
 }
 
+// Registry returns the host that the image comes from.
+func (i Image) Registry() string {
+	named, err := reference.ParseDockerRef(i.Ref)
+	if err != nil {
+		return ""
+	}
+	return reference.Domain(named)
+}
+
 // Pinned reports whether the image's name holds a digest already.
 func (i Image) Pinned() bool { return strings.Contains(i.Ref, "@") }
 

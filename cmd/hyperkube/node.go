@@ -1,0 +1,48 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"frankenetes.dev/node"
+)
+
+// virtualKubelet runs the node until SIGTERM.
+func virtualKubelet(args []string) int {
+	config, err := node.ParseFlags(args, os.Stderr)
+	if errors.Is(err, flag.ErrHelp) {
+		return 0
+	}
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "virtual-kubelet: %v\n", err)
+		return exitUsage
+	}
+	ctx, done := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
+	defer done()
+	level := slog.LevelInfo
+	if config.Verbosity > 0 {
+		level = slog.LevelDebug
+	}
+	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level}))
+	if err := node.Run(ctx, config, log); err != nil {
+		log.Error("the node has failed", "error", err)
+		return 1
+	}
+	return 0
+}
+
+// stop asks the container's first process to end. Through a cloud's exec it is
+// how etcd is ended cleanly, since deleting a group kills.
+func stop([]string) int {
+	if err := syscall.Kill(1, syscall.SIGTERM); err != nil {
+		fmt.Fprintf(os.Stderr, "stop: signal process 1: %v\n", err)
+		return 1
+	}
+	return 0
+}

@@ -1,0 +1,166 @@
+package node
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+	v1 "k8s.io/api/core/v1"
+	"k8s.io/klog/v2"
+
+	"frankenetes.dev/agent/protocol"
+	"frankenetes.dev/cloud"
+	"frankenetes.dev/node/agents"
+	"frankenetes.dev/node/images"
+	"frankenetes.dev/node/provider/aci"
+	"frankenetes.dev/node/runtime"
+	"frankenetes.dev/pki"
+)
+
+// Run is a node until the context is done. The pods' groups outlive it. The
+// kubelet has goroutines that end only with the process.
+func Run(ctx context.Context, c Config, log *slog.Logger) error {
+	klog.SetSlogLogger(log)
+	n := &node{config: c, log: log}
+	if err := n.prepare(); err != nil {
+		return err
+	}
+	listener, err := net.Listen("tcp", net.JoinHostPort("", strconv.Itoa(c.AgentPort)))
+	if err != nil {
+		return fmt.Errorf("listen for agents: %w", err)
+	}
+	work, ctx := errgroup.WithContext(ctx)
+	work.Go(func() error { return n.hub.Serve(ctx, listener) })
+	work.Go(func() error { return n.runtime.Run(ctx) })
+	work.Go(func() error {
+		if err := n.runtime.Recover(ctx); err != nil {
+			return err
+		}
+		return n.runKubelet(ctx)
+	})
+	return work.Wait()
+}
+
+// node is the parts of a node.
+type node struct {
+	config  Config
+	log     *slog.Logger
+	images  *images.Service
+	runtime *runtime.Runtime
+	hub     *agents.Hub
+	machine *machine
+
+	mu sync.Mutex
+	// pod finds a pod once there is a kubelet.
+	pod func(namespace, name string) (*v1.Pod, bool)
+}
+
+// prepare makes all parts but the kubelet.
+func (n *node) prepare() error {
+	if err := makeKernelLog("/dev/kmsg"); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(n.config.RootDir, 0o700); err != nil {
+		return fmt.Errorf("make root directory: %w", err)
+	}
+	config, err := cloud.Load(n.config.CloudConfig)
+	if err != nil {
+		return err
+	}
+	conn, err := cloud.Connect(config)
+	if err != nil {
+		return err
+	}
+	if n.config.Location == "" {
+		n.config.Location = config.Location
+	}
+	authority, server, err := n.agentAuthority()
+	if err != nil {
+		return err
+	}
+	n.hub = agents.New(agents.Options{
+		Authority: authority, Server: server, Log: n.log.With("part", "agents"),
+		OnConnect:    func(id protocol.ID, c *protocol.Client) { n.runtime.Connected(id, c) },
+		OnDisconnect: func(id protocol.ID) { n.runtime.Disconnected(id) },
+	})
+	n.images = images.NewService(images.Registry{Client: conn.HTTPClient(), Host: config.Registry, Token: conn.Token}, n.config.RootDir)
+	n.runtime, err = runtime.New(runtime.Options{
+		NodeName:   n.config.NodeName,
+		Provider:   aci.New(conn.Groups, n.config.ResourceGroup, n.config.Location),
+		Agents:     n.hub,
+		Images:     n.images,
+		Pod:        n.findPod,
+		RootDir:    n.config.RootDir,
+		StateDir:   filepath.Join(n.config.RootDir, "frankenetes"),
+		AgentImage: n.config.AgentImage, AgentAddress: n.config.AgentAddress, AgentAuthority: authority.CertPEM(),
+		Registry: config.Registry, Log: n.log.With("part", "runtime"),
+	})
+	if err != nil {
+		return err
+	}
+	n.machine = newMachine(n.config, n.runtime)
+	return nil
+}
+
+// agentAuthority loads the authority of the agents and has it sign the
+// certificate by which they know this node.
+func (n *node) agentAuthority() (*pki.Authority, tls.Certificate, error) {
+	var none tls.Certificate
+	cert, err := os.ReadFile(n.config.AgentCAFile)
+	if err != nil {
+		return nil, none, fmt.Errorf("read authority of the agents: %w", err)
+	}
+	key, err := os.ReadFile(n.config.AgentCAKeyFile)
+	if err != nil {
+		return nil, none, fmt.Errorf("read key of the authority of the agents: %w", err)
+	}
+	authority, err := pki.LoadAuthority(pki.Pair{Cert: cert, Key: key})
+	if err != nil {
+		return nil, none, err
+	}
+	host, _, err := net.SplitHostPort(n.config.AgentAddress)
+	if err != nil {
+		return nil, none, fmt.Errorf("--agent-address: %w", err)
+	}
+	leaf := pki.Leaf{CommonName: "agents of " + n.config.NodeName, Server: true, DNSNames: []string{host}}
+	if ip := net.ParseIP(host); ip != nil {
+		leaf.DNSNames, leaf.IPs = nil, []net.IP{ip}
+	}
+	pair, err := authority.Issue(leaf)
+	if err != nil {
+		return nil, none, err
+	}
+	server, err := pair.TLS()
+	return authority, server, err
+}
+
+// findPod asks the kubelet for a pod of this node.
+func (n *node) findPod(namespace, name string) (*v1.Pod, bool) {
+	n.mu.Lock()
+	find := n.pod
+	n.mu.Unlock()
+	if find == nil {
+		return nil, false
+	}
+	return find(namespace, name)
+}
+
+// makeKernelLog makes the file that the kubelet's OOM watcher opens. In a
+// container there is none, and it needs no content.
+func makeKernelLog(path string) error {
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL, 0o600)
+	if os.IsExist(err) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("make %s: %w", path, err)
+	}
+	return file.Close()
+}

@@ -1,0 +1,158 @@
+package runtime
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"strconv"
+
+	v1 "k8s.io/api/core/v1"
+
+	"frankenetes.dev/agent/protocol"
+	"frankenetes.dev/node/images"
+	"frankenetes.dev/node/provider"
+)
+
+const (
+	// installer is the init container that copies the agent into the group.
+	installer = "frankenetes-install"
+	// agentInImage is where the agent's image has its binary.
+	agentInImage = "/agent"
+	// rootVolume is the group's volume that is mounted at protocol.Root.
+	rootVolume = "frankenetes"
+)
+
+// plan is all that a pod's group is made of.
+type plan struct {
+	pod  *v1.Pod
+	node Options
+	// name is the group's, sandbox the sandbox's ID.
+	name, sandbox string
+	// images and accounts are what the containers run, by container.
+	images   map[string]images.Image
+	accounts map[string]*images.Account
+	// token makes the one-time token of a container's agent.
+	token func(protocol.ID) (string, error)
+}
+
+// group returns the container group for a pod. Every container of the pod is
+// held by an agent until the kubelet starts it; init containers too, because
+// a group's own init containers have neither limits nor a say in their order.
+func (p plan) group() (provider.Group, error) {
+	g := provider.Group{Name: p.name, Tags: p.tags(), Volumes: []string{rootVolume}}
+	g.Init = []provider.Container{{
+		Name: installer, Image: p.node.AgentImage, Command: []string{agentInImage, "install", protocol.Root},
+		Mounts: []provider.Mount{{Volume: rootVolume, Path: protocol.Root}},
+	}}
+	volumes := p.volumes()
+	for _, name := range used(p.pod) {
+		g.Volumes = append(g.Volumes, volumes[name])
+	}
+	sizes := sizesOf(p.pod, protocol.PodAgent)
+	agent := provider.Container{Name: protocol.PodAgent, Image: p.node.AgentImage}
+	for _, name := range used(p.pod) {
+		agent.Mounts = append(agent.Mounts, provider.Mount{Volume: volumes[name], Path: protocol.Volumes + "/" + name})
+	}
+	g.Containers = append(g.Containers, agent)
+	for _, c := range containersOf(p.pod) {
+		g.Containers = append(g.Containers, p.container(c, volumes))
+	}
+	for i := range g.Containers {
+		c := &g.Containers[i]
+		c.Request, c.Limit = sizes[c.Name].request.resources(), sizes[c.Name].limit.resources()
+		if err := p.hold(c); err != nil {
+			return provider.Group{}, err
+		}
+	}
+	g.Registries = p.registries()
+	return g, nil
+}
+
+// container translates one of the pod's containers.
+func (p plan) container(c *v1.Container, volumes map[string]string) provider.Container {
+	image := p.images[c.Name]
+	out := provider.Container{Name: c.Name, Image: p.node.pullName(image)}
+	if !image.RunsAsRoot() {
+		root := int32(0) // only root can become the user that the pod asks for
+		out.User = &root
+	}
+	for _, m := range c.VolumeMounts {
+		out.Mounts = append(out.Mounts, provider.Mount{Volume: volumes[m.Name], Path: m.MountPath, ReadOnly: m.ReadOnly})
+	}
+	return out
+}
+
+// hold makes the agent the container's program.
+func (p plan) hold(c *provider.Container) error {
+	token, err := p.token(protocol.ID{Group: p.name, Container: c.Name})
+	if err != nil {
+		return fmt.Errorf("issue token of container %s: %w", c.Name, err)
+	}
+	c.Command = []string{protocol.Binary, "run"}
+	c.Env = []provider.EnvVar{
+		{Name: protocol.EnvNode, Value: p.node.AgentAddress},
+		{Name: protocol.EnvAuthority, Value: string(p.node.AgentAuthority)},
+		{Name: protocol.EnvToken, Value: token, Secret: true},
+	}
+	c.Mounts = append([]provider.Mount{{Volume: rootVolume, Path: protocol.Root}}, c.Mounts...)
+	return nil
+}
+
+// volumes maps the pod's volumes to the group's, whose names have other rules.
+func (p plan) volumes() map[string]string {
+	names := map[string]string{}
+	for i, v := range p.pod.Spec.Volumes {
+		names[v.Name] = "volume-" + strconv.Itoa(i)
+	}
+	return names
+}
+
+func (p plan) tags() map[string]string {
+	tags := map[string]string{
+		provider.TagNode:      p.node.NodeName,
+		provider.TagNamespace: p.pod.Namespace,
+		provider.TagPod:       p.pod.Name,
+		provider.TagUID:       string(p.pod.UID),
+		provider.TagSandbox:   p.sandbox,
+		provider.TagSpec:      p.specHash(),
+	}
+	for k, v := range tags {
+		tags[k] = provider.TagValue(v)
+	}
+	return tags
+}
+
+// specHash tells apart groups that were made of different specifications.
+func (p plan) specHash() string {
+	data, err := p.pod.Spec.Marshal()
+	if err != nil {
+		return ""
+	}
+	sum := sha256.Sum256(data)
+	return hex.EncodeToString(sum[:8])
+}
+
+// registries are the accounts that the images need, one for each registry.
+func (p plan) registries() []provider.Registry {
+	var all []provider.Registry
+	seen := map[string]bool{}
+	for _, c := range containersOf(p.pod) {
+		account, host := p.accounts[c.Name], p.images[c.Name].Registry()
+		if account == nil || account.Username == "" || seen[host] {
+			continue
+		}
+		seen[host] = true
+		all = append(all, provider.Registry{Server: host, Username: account.Username, Password: account.Password})
+	}
+	return all
+}
+
+// pullName is the name by which the provider gets an image: by digest, so that
+// it cannot be another than the one resolved. The cloud's own registry may hold
+// images by tag only.
+func (o Options) pullName(image images.Image) string {
+	if image.Registry() == o.Registry {
+		return image.Ref
+	}
+	return image.RepoDigest()
+}
