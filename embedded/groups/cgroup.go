@@ -39,8 +39,8 @@ const (
 type Cgroups interface {
 	// Create makes a group's own and returns its path, as containers name it.
 	Create(uid string, cpu, memoryInGB float64) (path string, err error)
-	// Kill ends every process in it at once.
-	Kill(uid string) error
+	// Kill ends every process of one of its containers at once.
+	Kill(uid, container string) error
 	// Delete removes it, with what still runs in it; what is absent is no error.
 	Delete(uid string) error
 	// Close removes the cloud's own, and what is left in it.
@@ -83,8 +83,8 @@ func (h hostCgroups) Create(uid string, cpu, memoryInGB float64) (string, error)
 // Kill uses the kernel's own switch for a whole tree of control groups, which
 // nothing can fork away from. It is in the unified hierarchy, which hosts with
 // the old ones have too; without it, processes are killed one by one.
-func (h hostCgroups) Kill(uid string) error {
-	return kill(filepath.Join(h.parent, uid))
+func (h hostCgroups) Kill(uid, container string) error {
+	return kill(filepath.Join(h.parent, uid, container))
 }
 
 func kill(path string) error {

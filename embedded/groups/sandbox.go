@@ -117,11 +117,6 @@ func (d *deployment) takeDown(ctx context.Context, grace time.Duration) error {
 
 // removeDeployment removes sandboxes, containers, volumes and control group.
 func (e *engine) removeDeployment(ctx context.Context, uid string, grace time.Duration) error {
-	if grace == 0 {
-		if err := e.cgroups.Kill(uid); err != nil {
-			return err
-		}
-	}
 	selector := map[string]string{labelUID: uid}
 	containers, err := e.cri.ListContainers(ctx, &runtimeapi.ListContainersRequest{Filter: &runtimeapi.ContainerFilter{
 		State: &runtimeapi.ContainerStateValue{State: runtimeapi.ContainerState_CONTAINER_RUNNING}, LabelSelector: selector}})
@@ -132,6 +127,14 @@ func (e *engine) removeDeployment(ctx context.Context, uid string, grace time.Du
 	var stopping errgroup.Group
 	for _, c := range containers.Containers {
 		stopping.Go(func() error {
+			if grace == 0 {
+				// Before the runtime is asked, which has to start a process
+				// for each kill. The sandbox's own goes last: with it gone
+				// first, the runtime loses sight of the others.
+				if err := e.cgroups.Kill(uid, c.Id); err != nil {
+					return err
+				}
+			}
 			_, err := e.cri.StopContainer(ctx, &runtimeapi.StopContainerRequest{ContainerId: c.Id, Timeout: int64(grace.Seconds())})
 			return ignoreNotFound(err)
 		})
