@@ -16,6 +16,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"sync"
@@ -24,6 +25,7 @@ import (
 	"frankenetes.dev/agent/cgroup"
 	"frankenetes.dev/agent/process"
 	"frankenetes.dev/agent/protocol"
+	"golang.org/x/net/http2"
 )
 
 const (
@@ -85,6 +87,10 @@ type agent struct {
 	volumes   sync.Mutex
 	// requests are those being answered, on whatever connection.
 	requests inFlight
+	// http belongs to every connection, and can end them gracefully.
+	http    *http.Server
+	http2   *http2.Server
+	leaving chan struct{} // closed when no connection is dialled any more
 }
 
 // Run enrols, serves the node until the context is done, then asks all
@@ -109,15 +115,37 @@ func Run(ctx context.Context, cfg Config) error {
 	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	var work sync.WaitGroup
-	work.Go(func() { a.serve(serving) })
+	served := make(chan struct{})
+	work.Go(func() {
+		defer close(served)
+		a.serve(serving)
+	})
 	work.Go(func() { a.keepCertificate(serving) })
 	<-ctx.Done()
 	a.processes.shutDown(farewell, cfg.Hurry)
-	a.requests.settle(lastWords)
+	a.sayGoodbye(served)
 	stop()
 	work.Wait()
 	a.requests.settle(lastWords)
 	return nil
+}
+
+// sayGoodbye lets the node hear the end of what it listens to. HTTP/2 clients
+// close a connection that is announced to end once they have got the last of
+// it, which is the only sign that they have.
+func (a *agent) sayGoodbye(served <-chan struct{}) {
+	close(a.leaving)
+	if a.requests.none() {
+		return // nobody listens
+	}
+	timeout, cancel := context.WithTimeout(context.Background(), lastWords)
+	defer cancel()
+	_ = a.http.Shutdown(timeout) // has no connections of its own to wait for
+	a.processes.dismissWatchers()
+	select {
+	case <-served:
+	case <-timeout.Done():
+	}
 }
 
 // inFlight counts the requests that are being answered.
@@ -141,6 +169,12 @@ func (f *inFlight) end() {
 		close(f.idle)
 		f.idle = nil
 	}
+}
+
+func (f *inFlight) none() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.n == 0
 }
 
 // settle waits until there are none, but not for ever: a request that hangs on
@@ -179,7 +213,13 @@ func newAgent(cfg Config) (*agent, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &agent{cfg: cfg, log: log, server: host, roots: roots, own: own, cgroup: cgroup.Own()}, nil
+	a := &agent{cfg: cfg, log: log, server: host, roots: roots, own: own, cgroup: cgroup.Own()}
+	a.leaving = make(chan struct{})
+	a.http, a.http2 = newServers(log)
+	if err := http2.ConfigureServer(a.http, a.http2); err != nil {
+		return nil, fmt.Errorf("prepare server: %w", err)
+	}
+	return a, nil
 }
 
 // tls is the configuration for a connection of the given ALPN protocol.

@@ -37,8 +37,12 @@ func (a *agent) serve(ctx context.Context) {
 	for {
 		began := time.Now()
 		err := a.connect(ctx)
-		if ctx.Err() != nil {
+		select {
+		case <-ctx.Done():
 			return
+		case <-a.leaving:
+			return
+		default:
 		}
 		if time.Since(began) > steady {
 			retry = newBackoff()
@@ -60,7 +64,14 @@ func (a *agent) connect(ctx context.Context) error {
 	// The node may keep a stream open for as long as it likes.
 	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
 	a.log.Info("connected to the node", "node", a.cfg.Node)
-	server := &http2.Server{
+	a.http2.ServeConn(conn, &http2.ServeConnOpts{Context: ctx, Handler: a.handler(), BaseConfig: a.http})
+	return nil
+}
+
+// newServers are the servers of every connection: net/http's has no listener,
+// but is what HTTP/2's is configured by.
+func newServers(log *slog.Logger) (*http.Server, *http2.Server) {
+	return &http.Server{ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug)}, &http2.Server{
 		MaxConcurrentStreams:         maxStreams,
 		MaxUploadBufferPerStream:     streamWindow,
 		MaxUploadBufferPerConnection: connWindow,
@@ -68,12 +79,6 @@ func (a *agent) connect(ctx context.Context) error {
 		PingTimeout:                  pingTimeout,
 		WriteByteTimeout:             readIdle + pingTimeout,
 	}
-	server.ServeConn(conn, &http2.ServeConnOpts{
-		Context:    ctx,
-		Handler:    a.handler(),
-		BaseConfig: &http.Server{ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelDebug)},
-	})
-	return nil
 }
 
 func (a *agent) dial(ctx context.Context) (*tls.Conn, error) {

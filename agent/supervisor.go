@@ -29,7 +29,9 @@ type supervisor struct {
 	// order is that of starting.
 	order    []*run
 	watchers map[*watcher]struct{}
-	closing  bool
+	// closing is set when nothing is started any more, over when nothing
+	// happens any more.
+	closing, over bool
 	// work is a goroutine for each run.
 	work sync.WaitGroup
 }
@@ -175,23 +177,13 @@ func (s *supervisor) next(ctx context.Context, w *watcher) []protocol.State {
 			return nil
 		}
 		s.mu.Lock()
-		states, last := w.pending, s.closing && len(s.runs) == s.exited()
+		states, over := w.pending, s.over
 		w.pending = nil
 		s.mu.Unlock()
-		if len(states) > 0 || last {
+		if len(states) > 0 || over {
 			return states
 		}
 	}
-}
-
-func (s *supervisor) exited() int {
-	n := 0
-	for _, r := range s.order {
-		if r.current().Phase == protocol.Exited {
-			n++
-		}
-	}
-	return n
 }
 
 // tell gives a state to every watcher. Callers hold mu.
@@ -230,8 +222,13 @@ func (s *supervisor) shutDown(atMost time.Duration, hurry <-chan struct{}) {
 	case <-hurry:
 	case <-time.After(atMost):
 	}
+}
+
+// dismissWatchers tells all who watch that there is no more to see.
+func (s *supervisor) dismissWatchers() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.over = true
 	for w := range s.watchers {
 		w.nudge()
 	}

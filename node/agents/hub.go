@@ -64,6 +64,8 @@ type Hub struct {
 	// arrived is closed, and replaced, when an agent connects.
 	arrived chan struct{}
 	closing bool
+	// attended are the links whose callbacks have not all returned.
+	attended sync.WaitGroup
 }
 
 // New returns a hub with no agents.
@@ -105,6 +107,7 @@ func (h *Hub) Serve(ctx context.Context, l net.Listener) error {
 	_ = server.Close()
 	<-failed
 	gate.close()
+	h.attended.Wait()
 	return err
 }
 

@@ -176,14 +176,24 @@ func TestAgentEndsItsProcessesAndSaysSo(t *testing.T) {
 	if _, err := log.Read(make([]byte, 1)); err != nil { // it is ready
 		t.Fatal(err)
 	}
+	// The node listens when the agent is asked to end.
 	var ended sync.WaitGroup
-	ended.Go(func() {
-		if err := stop(); err != nil {
-			t.Error(err)
+	var final protocol.State
+	ctx, cancel := context.WithCancel(bounded(t))
+	_ = c.Events(ctx, func(s protocol.State) {
+		if s.Phase == protocol.Exited {
+			final = s
+			cancel()
+			return
 		}
+		ended.Go(func() {
+			if err := stop(); err != nil {
+				t.Error(err)
+			}
+		})
 	})
-	if state := awaitExit(t, c, "p"); state.ExitCode != 3 {
-		t.Errorf("got %+v", state)
+	if final.ExitCode != 3 {
+		t.Errorf("got %+v", final)
 	}
 	if data, err := io.ReadAll(log); err != nil || !strings.HasSuffix(string(data), " bye\n") {
 		t.Errorf("its log ends with %.80q (%v)", data, err)

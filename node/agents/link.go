@@ -64,6 +64,7 @@ func (h *Hub) accept(tlsConn *tls.Conn) {
 		h.log.Warn("refused an agent of a forgotten group", "group", id.Group, "container", id.Container)
 		return
 	}
+	defer h.attended.Done()
 	if old != nil {
 		old.close()
 		<-old.settled
@@ -93,6 +94,7 @@ func (h *Hub) add(l *link) (old *link, ok bool) {
 	if _, gone := h.forgotten[l.id.Group]; gone || h.closing {
 		return nil, false
 	}
+	h.attended.Add(1)
 	old = h.links[l.id]
 	h.links[l.id] = l
 	close(h.arrived)
