@@ -46,6 +46,9 @@ func (s *signer) controller(name, program, user string) (component, error) {
 			arg("authentication-kubeconfig", secret("kubeconfig")),
 			arg("authorization-kubeconfig", secret("kubeconfig")),
 			arg("client-ca-file", secret("ca.crt")),
+			// Said here, it need not be asked of an API server that may still
+			// be on its way up.
+			arg("requestheader-client-ca-file", secret("front-proxy-ca.crt")),
 			arg("tls-cert-file", secret("server.crt")),
 			arg("tls-private-key-file", secret("server.key")),
 			arg("leader-elect", "true"),
@@ -54,6 +57,7 @@ func (s *signer) controller(name, program, user string) (component, error) {
 		cpu: 1, memory: 1,
 		secrets: map[string][]byte{
 			"kubeconfig": kubeconfig, "ca.crt": s.cluster.CertPEM(),
+			"front-proxy-ca.crt": s.frontProxy.CertPEM(),
 			"server.crt": server.Cert, "server.key": server.Key,
 		},
 	}, nil

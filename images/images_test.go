@@ -78,7 +78,8 @@ func TestHyperkubeHasEveryComponent(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	content, err := layers[0].Uncompressed()
+	// What is stored is the tar itself.
+	content, err := layers[0].Compressed()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -155,13 +155,18 @@ func (a *Authority) SignRequest(request []byte, leaf Leaf) ([]byte, error) {
 	return pair.Cert, nil
 }
 
-// NewKey returns a fresh private key, PEM encoded (PKCS #8).
+// NewKey returns a fresh private key, PEM encoded. Its form is SEC 1, since
+// Kubernetes takes no other for keys that it also verifies with.
 func NewKey() ([]byte, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return nil, fmt.Errorf("make key: %w", err)
 	}
-	return encodeKey(key)
+	der, err := x509.MarshalECPrivateKey(key)
+	if err != nil {
+		return nil, fmt.Errorf("encode key: %w", err)
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: der}), nil
 }
 
 func (l Leaf) template() *x509.Certificate {

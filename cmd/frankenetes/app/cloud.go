@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -108,4 +109,13 @@ func (o *options) cloudRun() *cobra.Command {
 			return explainLocal(err)
 		},
 	}
+}
+
+func writeCloud(w io.Writer, home string, s embedded.Status) {
+	fmt.Fprintf(w, "state\trunning, process %d\n", s.PID)
+	fmt.Fprintf(w, "since\t%s\n", s.Since.Format(time.RFC3339))
+	fmt.Fprintf(w, "endpoint\t%s\n", s.Endpoint)
+	fmt.Fprintf(w, "containerd\t%s\n", s.Containerd)
+	fmt.Fprintf(w, "groups\t%d\n", s.Groups)
+	fmt.Fprintf(w, "data\t%s\n", home)
 }
