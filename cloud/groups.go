@@ -130,6 +130,9 @@ func (c *Connection) readExec(ctx context.Context, uri, password string) (string
 	}
 }
 
+// tlsConfig is for websockets, which are HTTP/1.1 only.
 func (c *Connection) tlsConfig() *tls.Config {
-	return c.http.Transport.(*http.Transport).TLSClientConfig.Clone()
+	conf := c.http.Transport.(*http.Transport).TLSClientConfig.Clone()
+	conf.NextProtos = nil
+	return conf
 }
