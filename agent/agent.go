@@ -17,14 +17,12 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"os"
 	"path/filepath"
 	"sync"
 	"time"
 
 	"frankenetes.dev/agent/cgroup"
 	"frankenetes.dev/agent/process"
-	"frankenetes.dev/agent/protocol"
 	"golang.org/x/net/http2"
 )
 
@@ -53,25 +51,6 @@ type Config struct {
 	// Hurry, once closed, ends the wait for processes that are asked to end.
 	Hurry <-chan struct{}
 	Log   *slog.Logger
-}
-
-// FromEnvironment reads the configuration that a container of a pod has, and
-// removes it from the environment.
-func FromEnvironment() (Config, error) {
-	cfg := Config{Root: protocol.Root, Volumes: protocol.Volumes}
-	take := func(name string) string {
-		value := os.Getenv(name)
-		_ = os.Unsetenv(name)
-		return value
-	}
-	cfg.Node = take(protocol.EnvNode)
-	cfg.Token = take(protocol.EnvToken)
-	cfg.Authority = []byte(take(protocol.EnvAuthority))
-	if cfg.Node == "" || cfg.Token == "" || len(cfg.Authority) == 0 {
-		return cfg, fmt.Errorf("read environment: %s, %s and %s must be set",
-			protocol.EnvNode, protocol.EnvToken, protocol.EnvAuthority)
-	}
-	return cfg, nil
 }
 
 // agent is one container's agent, once it has enrolled.

@@ -17,6 +17,8 @@ const patience = 10 * time.Second
 
 // audience are those attached to a process.
 type audience struct {
+	patience time.Duration
+
 	mu      sync.Mutex
 	members map[*member]struct{}
 	over    bool
@@ -38,7 +40,9 @@ type piece struct {
 	data []byte
 }
 
-func newAudience() *audience { return &audience{members: map[*member]struct{}{}} }
+func newAudience(patience time.Duration) *audience {
+	return &audience{patience: patience, members: map[*member]struct{}{}}
+}
 
 // join adds a member. One that joins when all is over sees just that.
 func (a *audience) join() *member {
@@ -74,7 +78,7 @@ func (a *audience) send(kind protocol.Kind, data []byte) {
 		select {
 		case m.output <- p:
 		case <-m.gone:
-		case <-time.After(patience):
+		case <-time.After(a.patience):
 			a.dismiss(m)
 		}
 	}

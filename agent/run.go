@@ -63,7 +63,7 @@ func (s *supervisor) launch(p protocol.Process) (*run, error) {
 		return nil, err
 	}
 	r := &run{
-		process: p, setting: setting, reaper: s.reaper, log: log, audience: newAudience(),
+		process: p, setting: setting, reaper: s.reaper, log: log, audience: newAudience(patience),
 		cgroup: s.cgroup, oomKills: s.cgroup.OOMKills(), logger: s.log.With("process", p.ID),
 	}
 	if err := r.fork(); err != nil {

@@ -271,3 +271,32 @@ func TestAnotherUser(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+func TestProcessWithTerminal(t *testing.T) {
+	c := newClient(t)
+	p := shell("p", "test -t 0 && test -t 1 && test -t 2 && echo $TERM; exit 3")
+	p.TTY = true
+	start(t, c, p)
+	if state := awaitExit(t, c, "p"); state.ExitCode != 3 {
+		t.Errorf("got %+v", state)
+	}
+	if text := output(t, c, "p"); text != "stdout F xterm\r\n" {
+		t.Errorf("its log is %q", text)
+	}
+}
+
+func TestShutDownKillsWhatDoesNotEnd(t *testing.T) {
+	a := newTestAgent(t)
+	c := connectTo(t, a)
+	start(t, c, shell("p", "trap '' TERM; echo ready; while :; do sleep 0.01; done"))
+	awaitLine(t, c, "p", "ready")
+	hurry := make(chan struct{})
+	close(hurry)
+	a.processes.shutDown(deadline, hurry)
+	if state := awaitExit(t, c, "p"); state.ExitCode != 137 {
+		t.Errorf("got %+v", state)
+	}
+	if _, err := c.Start(bounded(t), shell("q", "true")); refusal(err) != http.StatusServiceUnavailable {
+		t.Errorf("started another: %v", err)
+	}
+}

@@ -201,26 +201,36 @@ func (w *watcher) nudge() {
 	}
 }
 
-// shutDown asks every process to end and waits until all have, the time is
-// over, or hurry is closed. Nothing is started from then on.
+// shutDown asks every process to end and waits until all have; when the time
+// is over or hurry is closed it kills them. Nothing is started from then on.
 func (s *supervisor) shutDown(atMost time.Duration, hurry <-chan struct{}) {
-	s.mu.Lock()
-	s.closing = true
-	for _, r := range s.order {
-		if err := r.child.Signal(unix.SIGTERM); err != nil {
-			s.log.Warn("ask process to end", "process", r.process.ID, "error", err)
-		}
-	}
-	s.mu.Unlock()
 	done := make(chan struct{})
+	s.signalAll(unix.SIGTERM)
 	go func() {
 		s.work.Wait()
 		close(done)
 	}()
 	select {
 	case <-done:
+		return
 	case <-hurry:
 	case <-time.After(atMost):
+	}
+	s.signalAll(unix.SIGKILL)
+	select {
+	case <-done:
+	case <-time.After(sweepTime + grace):
+	}
+}
+
+func (s *supervisor) signalAll(signal unix.Signal) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closing = true
+	for _, r := range s.order {
+		if err := r.child.Signal(signal); err != nil {
+			s.log.Warn("end process", "process", r.process.ID, "error", err)
+		}
 	}
 }
 

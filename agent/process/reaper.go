@@ -130,11 +130,6 @@ func (c *Child) ExitCode() int32 {
 	return int32(c.status.ExitStatus())
 }
 
-// Killed says whether SIGKILL ended the child, valid after Done.
-func (c *Child) Killed() bool {
-	return c.status.Signaled() && c.status.Signal() == unix.SIGKILL
-}
-
 // Signal sends the child a signal. One that has ended takes any.
 func (c *Child) Signal(s unix.Signal) error {
 	c.reaper.mu.Lock()

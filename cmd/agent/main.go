@@ -69,6 +69,10 @@ func serve(args []string, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
+	log := slog.New(slog.NewTextHandler(stderr, nil))
+	if err := agent.EraseEnvironment(); err != nil {
+		log.Warn("the token, which is good only once, stays visible in this container", "error", err)
+	}
 	// The key in our memory is not for the processes that we start.
 	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
 		return fmt.Errorf("hide own memory: %w", err)
@@ -76,7 +80,7 @@ func serve(args []string, stderr io.Writer) error {
 	if err := process.Adopt(); err != nil {
 		return err
 	}
-	cfg.Log = slog.New(slog.NewTextHandler(stderr, nil))
+	cfg.Log = log
 	cfg.Version = version
 	cfg.Reaper = process.NewReaper()
 
