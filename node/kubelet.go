@@ -135,7 +135,7 @@ func (n *node) dependencies(ctx context.Context, config *kubeletconfig.KubeletCo
 		ContainerManager:  cm.NewStubContainerManager(),
 		OOMAdjuster:       oom.NewFakeOOMAdjuster(),
 		OSInterface:       kubecontainer.RealOS{},
-		Mounter:           mounts, HostUtil: hostutil.NewHostUtil(), Subpather: subpath.New(mounts),
+		Mounter:           mounts, HostUtil: hostUtil{hostutil.NewHostUtil()}, Subpather: subpath.New(mounts),
 		VolumePlugins:             volumePlugins(),
 		TracerProvider:            noop.NewTracerProvider(),
 		PodStartupLatencyTracker:  util.NewPodStartupLatencyTracker(),

@@ -5,8 +5,15 @@ import (
 	"path/filepath"
 	"sync"
 
+	"k8s.io/kubernetes/pkg/volume/util/hostutil"
 	"k8s.io/mount-utils"
 )
+
+// host is the node's file system without what needs privileges there.
+type host struct{ *hostutil.HostUtil }
+
+// MakeRShared does nothing: nobody sees the kubelet's directory through mounts.
+func (host) MakeRShared(string) error { return nil }
 
 // mounts pretends to mount: the kubelet's volumes are plain directories here,
 // whose content goes to the pods' groups. It remembers what it was asked to

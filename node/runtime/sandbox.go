@@ -69,9 +69,15 @@ func (sb *sandbox) state() runtimeapi.PodSandboxState {
 func (sb *sandbox) status() *runtimeapi.PodSandboxStatus {
 	sb.mu.Lock()
 	defer sb.mu.Unlock()
+	// The kubelet replaces a sandbox with a network and no address; one without
+	// a group has no network, and waits.
+	var network *runtimeapi.PodSandboxNetworkStatus
+	if sb.ip != "" {
+		network = &runtimeapi.PodSandboxNetworkStatus{Ip: sb.ip}
+	}
 	return &runtimeapi.PodSandboxStatus{
 		Id: sb.id, Metadata: sb.config.GetMetadata(), State: sb.state(), CreatedAt: sb.created.UnixNano(),
-		Network: &runtimeapi.PodSandboxNetworkStatus{Ip: sb.ip},
+		Network: network,
 		Linux: &runtimeapi.LinuxPodSandboxStatus{Namespaces: &runtimeapi.Namespace{
 			Options: sb.config.GetLinux().GetSecurityContext().GetNamespaceOptions()}},
 		Labels: sb.config.GetLabels(), Annotations: sb.config.GetAnnotations(),
