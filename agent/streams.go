@@ -180,12 +180,17 @@ func (a *agent) attach(w http.ResponseWriter, r *http.Request) {
 			run.stdio.CloseInput()
 		}
 	})
-	out := openFrames(w)
+	run.showTo(ctx, m, openFrames(w))
+}
+
+// showTo sends a member what the process writes, until that has ended or the
+// context is done.
+func (r *run) showTo(ctx context.Context, m *member, out *protocol.FrameWriter) {
 	for {
 		select {
 		case p, ok := <-m.output:
 			if !ok {
-				writeOutcome(out, run.audience.outcome())
+				writeOutcome(out, r.audience.outcome())
 				return
 			}
 			if out.Write(p.kind, p.data) != nil {
