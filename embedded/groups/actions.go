@@ -10,10 +10,10 @@ import (
 // stop kills the group's containers and keeps its definition.
 func (s *Service) stop(ctx context.Context, r *arm.Request) (*arm.Response, error) {
 	return s.act(ctx, r, func(ctx context.Context, g *group) (*arm.Response, error) {
-		if !g.isLive() {
+		d := g.live()
+		if d == nil {
 			return &arm.Response{Status: http.StatusNoContent}, nil
 		}
-		d := g.deployment
 		if err := s.halt(ctx, g); err != nil {
 			return nil, err
 		}
@@ -35,7 +35,7 @@ func (s *Service) stop(ctx context.Context, r *arm.Request) (*arm.Response, erro
 // start deploys a stopped or ended group from its stored definition.
 func (s *Service) start(ctx context.Context, r *arm.Request) (*arm.Response, error) {
 	return s.act(ctx, r, func(ctx context.Context, g *group) (*arm.Response, error) {
-		if g.isLive() {
+		if g.live() != nil {
 			return &arm.Response{Status: http.StatusNoContent}, nil
 		}
 		if err := s.redeploy(ctx, g, func(*record) {}); err != nil {

@@ -218,11 +218,11 @@ func (s *Service) deleteResourceGroup(ctx context.Context, sub, rg string) error
 	return work.Wait()
 }
 
-// isLive reports whether the group is deployed: neither stopped nor at its end.
-func (g *group) isLive() bool {
+// live returns the group's deployment, or nil when it is stopped or at its end.
+func (g *group) live() *deployment {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.deployment != nil
+	return g.deployment
 }
 
 // containerOf returns the name of the group's container that a path names.

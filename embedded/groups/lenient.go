@@ -100,6 +100,7 @@ func (g *Group) normalise() {
 		g.Tags = map[string]string{}
 	}
 	if g.Identity != nil {
+		g.Identity.PrincipalID, g.Identity.TenantID = "", ""
 		g.Identity.Type = choose(g.Identity.Type, identityUser, identityNone, "SystemAssigned", "SystemAssigned, UserAssigned")
 	}
 	p := &g.Properties

@@ -145,7 +145,7 @@ func (s *Service) update(ctx context.Context, g *group, spec *Group) error {
 	if err != nil {
 		return err
 	}
-	live := g.isLive()
+	live := g.live() != nil
 	if live && hash == g.record.Hash {
 		return s.retag(g, spec.Tags)
 	}
@@ -223,9 +223,7 @@ func (s *Service) remove(ctx context.Context, g *group) error {
 
 // provisioned waits until the deployment that is current has come up.
 func (g *group) provisioned(ctx context.Context) error {
-	g.mu.Lock()
-	d := g.deployment
-	g.mu.Unlock()
+	d := g.live()
 	if d == nil {
 		return nil
 	}

@@ -236,9 +236,7 @@ func (s *Service) Count() int {
 // address, and whether there is such a group.
 func (s *Service) IdentitiesAt(addr netip.Addr) ([]string, bool) {
 	for _, g := range s.list("") {
-		g.mu.Lock()
-		d := g.deployment
-		g.mu.Unlock()
+		d := g.live()
 		if d == nil || d.status.snapshot().IP != addr.Unmap().String() {
 			continue
 		}
@@ -289,11 +287,8 @@ func (s *Service) end(each func(*deployment) error) error {
 	var work errgroup.Group
 	for _, g := range s.list("") {
 		work.Go(func() error {
-			g.mu.Lock()
-			d := g.deployment
-			g.mu.Unlock()
 			var err error
-			if d != nil {
+			if d := g.live(); d != nil {
 				err = each(d)
 			}
 			g.mu.Lock()

@@ -123,7 +123,11 @@ func (d *deployment) hostsFile() (string, error) {
 // removeVolumes removes what a deployment had, but for shares.
 func (e *engine) removeVolumes(uid string) error {
 	dir := e.memoryDir(uid)
-	if err := unix.Unmount(dir, unix.MNT_DETACH); err != nil && !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ENOENT) {
+	mounted, err := isMount(dir)
+	if err == nil && mounted {
+		err = unix.Unmount(dir, unix.MNT_DETACH)
+	}
+	if err != nil && !errors.Is(err, unix.ENOENT) {
 		return fmt.Errorf("unmount secrets of %s: %w", uid, err)
 	}
 	if err := errors.Join(os.RemoveAll(dir), os.RemoveAll(e.volumeDir(uid))); err != nil {

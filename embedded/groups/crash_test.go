@@ -1,0 +1,147 @@
+package groups
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/to"
+	aci "github.com/Azure/azure-sdk-for-go/sdk/resourcemanager/containerinstance/armcontainerinstance/v2"
+)
+
+func TestContainersOutliveTheDaemon(t *testing.T) {
+	w := newWorld(t)
+	w.runtime.script["setup"] = 0
+	c := w.operate(t)
+	g := sdkGroup(sdkContainer("web"), sdkContainer("worker"))
+	g.Properties.InitContainers = []*aci.InitContainerDefinition{{Name: to.Ptr("setup"), Properties: &aci.InitContainerPropertiesDefinition{Image: to.Ptr(testImage)}}}
+	c.create(t, "live", g)
+	job := sdkGroup(sdkContainer("job"))
+	job.Properties.RestartPolicy = to.Ptr(aci.ContainerGroupRestartPolicyNever)
+	c.create(t, "job", job)
+	w.runtime.finish(t, "worker", 5, "") // and so it runs for the second time
+	w.runtime.await(t, "the restart", func() bool { r := w.runtime.running("worker"); return r != nil && r.config.Metadata.Attempt == 1 })
+	web := w.runtime.latest("web").status.Id
+
+	// The daemon dies; while nobody looks, the job ends.
+	if err := c.service.Release(); err != nil {
+		t.Fatal(err)
+	}
+	w.runtime.finish(t, "job", 6, "")
+	before := w.runtime.history()
+
+	again := w.operate(t)
+	again.eventually(t, "live", "running", func(g *aci.ContainerGroup) bool { return state(g) == "Running" })
+	got := again.eventually(t, "job", "failed", func(g *aci.ContainerGroup) bool { return state(g) == "Failed" })
+	if *inside(got, 0).CurrentState.ExitCode != 6 {
+		t.Errorf("the job ended with %d", *inside(got, 0).CurrentState.ExitCode)
+	}
+	if w.runtime.latest("web").status.Id != web {
+		t.Error("a container that ran was replaced")
+	}
+	live := again.get(t, "live")
+	if v := inside(live, 1); *v.RestartCount != 1 || *v.PreviousState.ExitCode != 5 {
+		t.Errorf("worker: %d restarts, last exit %v", *v.RestartCount, v.PreviousState)
+	}
+	if v := live.Properties.InitContainers[0].Properties.InstanceView; *v.CurrentState.State != "Terminated" {
+		t.Errorf("the init container is %s", *v.CurrentState.State)
+	}
+	if after := strings.TrimPrefix(w.runtime.history(), before); strings.Contains(after, "start") || strings.Contains(after, "run ") {
+		t.Errorf("adoption started something: %s", after)
+	}
+
+	// And the new daemon looks after them as the old one did.
+	w.runtime.finish(t, "web", 1, "")
+	w.runtime.await(t, "a restart of web", func() bool { r := w.runtime.running("web"); return r != nil && r.config.Metadata.Attempt == 1 })
+}
+
+func TestWhatShouldRunIsStartedAgain(t *testing.T) {
+	w := newWorld(t)
+	w.runtime.script["done"] = 0
+	c := w.operate(t)
+	c.create(t, "web", sdkGroup(sdkContainer("web")))
+	c.create(t, "stopped", sdkGroup(sdkContainer("idle")))
+	if _, err := c.groups.Stop(t.Context(), "rg", "stopped", nil); err != nil {
+		t.Fatal(err)
+	}
+	once := sdkGroup(sdkContainer("done"))
+	once.Properties.RestartPolicy = to.Ptr(aci.ContainerGroupRestartPolicyNever)
+	c.create(t, "once", once)
+	c.eventually(t, "once", "succeeded", func(g *aci.ContainerGroup) bool { return state(g) == "Succeeded" })
+
+	if err := c.service.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if sandboxes, containers := w.runtime.left(); sandboxes != 0 || containers != 0 || w.cgroups.count() != 0 {
+		t.Errorf("after the orderly stop: %d sandboxes, %d containers, %d control groups", sandboxes, containers, w.cgroups.count())
+	}
+	if !strings.Contains(w.runtime.history(), "stop web after 10 s") {
+		t.Errorf("no grace for the containers: %s", w.runtime.history())
+	}
+
+	again := w.operate(t)
+	again.eventually(t, "web", "running", func(g *aci.ContainerGroup) bool { return state(g) == "Running" })
+	if got := state(again.get(t, "stopped")); got != "Stopped" {
+		t.Errorf("the stopped group is %s", got)
+	}
+	if got := again.get(t, "once"); state(got) != "Succeeded" || *inside(got, 0).CurrentState.ExitCode != 0 {
+		t.Errorf("the group that had ended is %s", state(got))
+	}
+	if w.runtime.latest("idle") != nil {
+		t.Error("the stopped group runs")
+	}
+}
+
+func TestALostSandboxIsReplaced(t *testing.T) {
+	w := newWorld(t)
+	w.runtime.script["setup"] = 0
+	c := w.operate(t)
+	g := sdkGroup(sdkContainer("web"))
+	g.Properties.InitContainers = []*aci.InitContainerDefinition{{Name: to.Ptr("setup"), Properties: &aci.InitContainerPropertiesDefinition{Image: to.Ptr(testImage)}}}
+	c.create(t, "web", g)
+	once := sdkGroup(sdkContainer("once"))
+	once.Properties.RestartPolicy = to.Ptr(aci.ContainerGroupRestartPolicyNever)
+	c.create(t, "once", once)
+	first := w.runtime.latest("web").sandbox
+
+	w.runtime.lose("web")
+	w.runtime.await(t, "another sandbox", func() bool { r := w.runtime.running("web"); return r != nil && r.sandbox != first })
+	c.eventually(t, "web", "running", func(g *aci.ContainerGroup) bool {
+		return state(g) == "Running" && *inside(g, 0).CurrentState.State == "Running"
+	})
+	if n := strings.Count(w.runtime.history(), "start setup"); n != 2 {
+		t.Errorf("the init container ran %d times", n)
+	}
+
+	w.runtime.lose("once")
+	c.eventually(t, "once", "failed", func(g *aci.ContainerGroup) bool { return state(g) == "Failed" })
+}
+
+func TestRemainsAreSwept(t *testing.T) {
+	w := newWorld(t)
+	c := w.operate(t)
+	c.create(t, "web", sdkGroup(sdkContainer("web")))
+	if err := c.service.Release(); err != nil {
+		t.Fatal(err)
+	}
+	// The record is lost: what runs belongs to nobody.
+	if err := w.store.Delete(kind, groupKey(testSub, "rg", "web")); err != nil {
+		t.Fatal(err)
+	}
+	w.operate(t)
+	if sandboxes, containers := w.runtime.left(); sandboxes != 0 || containers != 0 {
+		t.Errorf("%d sandboxes and %d containers are left", sandboxes, containers)
+	}
+}
+
+func TestDeletingTheResourceGroupDeletesItsGroups(t *testing.T) {
+	w := newWorld(t)
+	c := w.operate(t)
+	c.create(t, "one", sdkGroup(sdkContainer("one")))
+	c.create(t, "two", sdkGroup(sdkContainer("two")))
+	if err := c.service.deleteResourceGroup(t.Context(), testSub, "RG"); err != nil {
+		t.Fatal(err)
+	}
+	if sandboxes, _ := w.runtime.left(); sandboxes != 0 || c.service.Count() != 0 {
+		t.Errorf("%d sandboxes, %d groups are left", sandboxes, c.service.Count())
+	}
+}

@@ -1,0 +1,441 @@
+package groups
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
+	grpcstatus "google.golang.org/grpc/status"
+	"google.golang.org/grpc/test/bufconn"
+	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
+
+	"frankenetes.dev/embedded/dns"
+	"frankenetes.dev/embedded/identity"
+	"frankenetes.dev/embedded/store"
+)
+
+// fakeRuntime is a container runtime that only keeps books. It speaks the
+// CRI's own protocol, so that the code under test is the one that runs.
+type fakeRuntime struct {
+	runtimeapi.UnimplementedRuntimeServiceServer
+	runtimeapi.UnimplementedImageServiceServer
+
+	mu         sync.Mutex
+	changed    *sync.Cond
+	serial     int
+	sandboxes  map[string]*runtimeapi.PodSandbox
+	containers map[string]*fakeContainer
+	listeners  map[chan *runtimeapi.ContainerEventResponse]struct{}
+	images     map[string]bool
+	// script says how a container ends as soon as it is started; absent means
+	// that it runs until it is told to end.
+	script map[string]int32
+	// refuse is the error with which containers of that name cannot start.
+	refuse map[string]string
+	calls  []string
+	// exec answers Exec.
+	exec func(*runtimeapi.ExecRequest) (*runtimeapi.ExecResponse, error)
+}
+
+type fakeContainer struct {
+	status  *runtimeapi.ContainerStatus
+	sandbox string
+	config  *runtimeapi.ContainerConfig
+}
+
+func newFakeRuntime(images ...string) *fakeRuntime {
+	f := &fakeRuntime{sandboxes: map[string]*runtimeapi.PodSandbox{}, containers: map[string]*fakeContainer{},
+		listeners: map[chan *runtimeapi.ContainerEventResponse]struct{}{}, images: map[string]bool{},
+		script: map[string]int32{}, refuse: map[string]string{}}
+	f.changed = sync.NewCond(&f.mu)
+	for _, i := range images {
+		f.images[i] = true
+	}
+	return f
+}
+
+// serve returns clients of the runtime.
+func (f *fakeRuntime) serve(t *testing.T) (runtimeapi.RuntimeServiceClient, runtimeapi.ImageServiceClient) {
+	listener := bufconn.Listen(1 << 20)
+	server := grpc.NewServer()
+	runtimeapi.RegisterRuntimeServiceServer(server, f)
+	runtimeapi.RegisterImageServiceServer(server, f)
+	go func() { _ = server.Serve(listener) }()
+	t.Cleanup(server.Stop)
+	conn, err := grpc.NewClient("passthrough:fake", grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return listener.DialContext(ctx) }))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	return runtimeapi.NewRuntimeServiceClient(conn), runtimeapi.NewImageServiceClient(conn)
+}
+
+func (f *fakeRuntime) id(kind string) string {
+	f.serial++
+	return fmt.Sprintf("%s%d", kind, f.serial)
+}
+
+func (f *fakeRuntime) note(format string, args ...any) {
+	f.calls = append(f.calls, fmt.Sprintf(format, args...))
+	f.changed.Broadcast()
+}
+
+// await blocks until what is true of the runtime's books.
+func (f *fakeRuntime) await(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	expired := false
+	timer := time.AfterFunc(10*time.Second, func() {
+		f.mu.Lock()
+		expired = true
+		f.changed.Broadcast()
+		f.mu.Unlock()
+	})
+	defer timer.Stop()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for !holds() {
+		if expired {
+			t.Fatalf("waited in vain for %s; calls so far: %s", what, strings.Join(f.calls, ", "))
+		}
+		f.changed.Wait()
+	}
+}
+
+func (f *fakeRuntime) RunPodSandbox(_ context.Context, r *runtimeapi.RunPodSandboxRequest) (*runtimeapi.RunPodSandboxResponse, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	id := f.id("sandbox")
+	f.sandboxes[id] = &runtimeapi.PodSandbox{Id: id, Metadata: r.Config.Metadata, Labels: r.Config.Labels, State: runtimeapi.PodSandboxState_SANDBOX_READY}
+	f.note("run %s", r.Config.Metadata.Name)
+	return &runtimeapi.RunPodSandboxResponse{PodSandboxId: id}, nil
+}
+
+func (f *fakeRuntime) PodSandboxStatus(_ context.Context, r *runtimeapi.PodSandboxStatusRequest) (*runtimeapi.PodSandboxStatusResponse, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	s := f.sandboxes[r.PodSandboxId]
+	if s == nil {
+		return nil, grpcstatus.Error(codes.NotFound, "no such sandbox")
+	}
+	return &runtimeapi.PodSandboxStatusResponse{Status: &runtimeapi.PodSandboxStatus{Id: s.Id, State: s.State,
+		Network: &runtimeapi.PodSandboxNetworkStatus{Ip: "10.77.0." + strings.TrimPrefix(s.Id, "sandbox")}}}, nil
+}
+
+func (f *fakeRuntime) StopPodSandbox(_ context.Context, r *runtimeapi.StopPodSandboxRequest) (*runtimeapi.StopPodSandboxResponse, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if s := f.sandboxes[r.PodSandboxId]; s != nil {
+		s.State = runtimeapi.PodSandboxState_SANDBOX_NOTREADY
+	}
+	return &runtimeapi.StopPodSandboxResponse{}, nil
+}
+
+func (f *fakeRuntime) RemovePodSandbox(_ context.Context, r *runtimeapi.RemovePodSandboxRequest) (*runtimeapi.RemovePodSandboxResponse, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for id, c := range f.containers {
+		if c.sandbox != r.PodSandboxId {
+			continue
+		}
+		if c.status.State == runtimeapi.ContainerState_CONTAINER_RUNNING {
+			return nil, grpcstatus.Error(codes.Unknown, "container is still running")
+		}
+		delete(f.containers, id)
+	}
+	delete(f.sandboxes, r.PodSandboxId)
+	f.note("remove %s", r.PodSandboxId)
+	return &runtimeapi.RemovePodSandboxResponse{}, nil
+}
+
+func matches(labels, selector map[string]string) bool {
+	for k, v := range selector {
+		if labels[k] != v {
+			return false
+		}
+	}
+	return true
+}
+
+func (f *fakeRuntime) ListPodSandbox(_ context.Context, r *runtimeapi.ListPodSandboxRequest) (*runtimeapi.ListPodSandboxResponse, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	list := &runtimeapi.ListPodSandboxResponse{}
+	for _, s := range f.sandboxes {
+		if matches(s.Labels, r.GetFilter().GetLabelSelector()) {
+			list.Items = append(list.Items, s)
+		}
+	}
+	return list, nil
+}
+
+func (f *fakeRuntime) ListContainers(_ context.Context, r *runtimeapi.ListContainersRequest) (*runtimeapi.ListContainersResponse, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	list := &runtimeapi.ListContainersResponse{}
+	for id, c := range f.containers {
+		filter := r.GetFilter()
+		if !matches(c.config.Labels, filter.GetLabelSelector()) || filter.GetPodSandboxId() != "" && filter.GetPodSandboxId() != c.sandbox ||
+			filter.GetState() != nil && filter.GetState().State != c.status.State {
+			continue
+		}
+		list.Containers = append(list.Containers, &runtimeapi.Container{Id: id, PodSandboxId: c.sandbox, Metadata: c.config.Metadata, Labels: c.config.Labels, State: c.status.State})
+	}
+	return list, nil
+}
+
+func (f *fakeRuntime) CreateContainer(_ context.Context, r *runtimeapi.CreateContainerRequest) (*runtimeapi.CreateContainerResponse, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	id := f.id("container")
+	f.containers[id] = &fakeContainer{sandbox: r.PodSandboxId, config: r.Config, status: &runtimeapi.ContainerStatus{Id: id, Metadata: r.Config.Metadata}}
+	f.note("create %s/%d", r.Config.Metadata.Name, r.Config.Metadata.Attempt)
+	return &runtimeapi.CreateContainerResponse{ContainerId: id}, nil
+}
+
+func (f *fakeRuntime) StartContainer(_ context.Context, r *runtimeapi.StartContainerRequest) (*runtimeapi.StartContainerResponse, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	c := f.containers[r.ContainerId]
+	name := c.config.Metadata.Name
+	f.note("start %s/%d", name, c.config.Metadata.Attempt)
+	if why := f.refuse[name]; why != "" {
+		return nil, grpcstatus.Error(codes.Unknown, why)
+	}
+	c.status.State, c.status.StartedAt = runtimeapi.ContainerState_CONTAINER_RUNNING, time.Now().UnixNano()
+	if code, scripted := f.script[name]; scripted {
+		f.end(c, code, "")
+	}
+	return &runtimeapi.StartContainerResponse{}, nil
+}
+
+// end makes a container end; the caller holds the mutex.
+func (f *fakeRuntime) end(c *fakeContainer, code int32, reason string) {
+	c.status.State, c.status.ExitCode, c.status.Reason, c.status.FinishedAt = runtimeapi.ContainerState_CONTAINER_EXITED, code, reason, time.Now().UnixNano()
+	f.tell(c.status.Id)
+}
+
+func (f *fakeRuntime) tell(id string) {
+	for l := range f.listeners {
+		l <- &runtimeapi.ContainerEventResponse{ContainerId: id, ContainerEventType: runtimeapi.ContainerEventType_CONTAINER_STOPPED_EVENT}
+	}
+}
+
+// running returns the running container of a name, or nil; the caller holds the mutex.
+func (f *fakeRuntime) running(name string) *fakeContainer {
+	for _, c := range f.containers {
+		if c.config.Metadata.Name == name && c.status.State == runtimeapi.ContainerState_CONTAINER_RUNNING {
+			return c
+		}
+	}
+	return nil
+}
+
+// latest returns the running container of a name.
+func (f *fakeRuntime) latest(name string) *fakeContainer {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.running(name)
+}
+
+// history is what was asked of the runtime, in order.
+func (f *fakeRuntime) history() string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return strings.Join(f.calls, " ")
+}
+
+// left returns how many sandboxes and containers there are.
+func (f *fakeRuntime) left() (sandboxes, containers int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.sandboxes), len(f.containers)
+}
+
+// lose ends a group's sandbox and all that runs in it, as a host in trouble would.
+func (f *fakeRuntime) lose(group string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for id, s := range f.sandboxes {
+		if s.Metadata.Name != group {
+			continue
+		}
+		s.State = runtimeapi.PodSandboxState_SANDBOX_NOTREADY
+		f.tell(id)
+		for _, c := range f.containers {
+			if c.sandbox == id && c.status.State == runtimeapi.ContainerState_CONTAINER_RUNNING {
+				f.end(c, exitUnknown, "Unknown")
+			}
+		}
+	}
+}
+
+// finish waits for a container to run and ends it.
+func (f *fakeRuntime) finish(t *testing.T, name string, code int32, reason string) {
+	t.Helper()
+	f.await(t, name+" to run", func() bool { return f.running(name) != nil })
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.end(f.running(name), code, reason)
+}
+
+func (f *fakeRuntime) StopContainer(_ context.Context, r *runtimeapi.StopContainerRequest) (*runtimeapi.StopContainerResponse, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	c := f.containers[r.ContainerId]
+	f.note("stop %s after %d s", c.config.Metadata.Name, r.Timeout)
+	if c.status.State == runtimeapi.ContainerState_CONTAINER_RUNNING {
+		f.end(c, exitKilled, "")
+	}
+	return &runtimeapi.StopContainerResponse{}, nil
+}
+
+func (f *fakeRuntime) Exec(_ context.Context, r *runtimeapi.ExecRequest) (*runtimeapi.ExecResponse, error) {
+	return f.exec(r)
+}
+
+func (f *fakeRuntime) RemoveContainer(_ context.Context, r *runtimeapi.RemoveContainerRequest) (*runtimeapi.RemoveContainerResponse, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.containers, r.ContainerId)
+	return &runtimeapi.RemoveContainerResponse{}, nil
+}
+
+func (f *fakeRuntime) ContainerStatus(_ context.Context, r *runtimeapi.ContainerStatusRequest) (*runtimeapi.ContainerStatusResponse, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	c := f.containers[r.ContainerId]
+	if c == nil {
+		return nil, grpcstatus.Error(codes.NotFound, "no such container")
+	}
+	copied := &runtimeapi.ContainerStatus{Id: c.status.Id, Metadata: c.status.Metadata, State: c.status.State, ExitCode: c.status.ExitCode,
+		Reason: c.status.Reason, StartedAt: c.status.StartedAt, FinishedAt: c.status.FinishedAt}
+	return &runtimeapi.ContainerStatusResponse{Status: copied}, nil
+}
+
+func (f *fakeRuntime) GetContainerEvents(_ *runtimeapi.GetEventsRequest, stream runtimeapi.RuntimeService_GetContainerEventsServer) error {
+	events := make(chan *runtimeapi.ContainerEventResponse, 1000)
+	f.mu.Lock()
+	f.listeners[events] = struct{}{}
+	f.mu.Unlock()
+	defer func() {
+		f.mu.Lock()
+		delete(f.listeners, events)
+		f.mu.Unlock()
+	}()
+	for {
+		select {
+		case <-stream.Context().Done():
+			return stream.Context().Err()
+		case e := <-events:
+			if err := stream.Send(e); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+func (f *fakeRuntime) ImageStatus(_ context.Context, r *runtimeapi.ImageStatusRequest) (*runtimeapi.ImageStatusResponse, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !f.images[r.Image.Image] {
+		return &runtimeapi.ImageStatusResponse{}, nil
+	}
+	return &runtimeapi.ImageStatusResponse{Image: &runtimeapi.Image{Id: "sha256:" + r.Image.Image}}, nil
+}
+
+func (f *fakeRuntime) PullImage(_ context.Context, r *runtimeapi.PullImageRequest) (*runtimeapi.PullImageResponse, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.note("pull %s as %s", r.Image.Image, r.GetAuth().GetUsername())
+	return nil, grpcstatus.Error(codes.Unknown, "registry says no")
+}
+
+// fakeCgroups remembers which groups have control groups.
+type fakeCgroups struct {
+	mu   sync.Mutex
+	live map[string]bool
+}
+
+func (c *fakeCgroups) Create(uid string, _, _ float64) (string, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.live[uid] = true
+	return "/test/" + uid, nil
+}
+
+func (c *fakeCgroups) Delete(uid string) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.live, uid)
+	return nil
+}
+
+func (c *fakeCgroups) Kill(string, string) error { return nil }
+func (c *fakeCgroups) Close() error              { return nil }
+
+func (c *fakeCgroups) count() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.live)
+}
+
+// fakeShares has one share, "data" of "account", with key "a2V5".
+type fakeShares struct{ dir string }
+
+func (s fakeShares) SharePath(account, share, key string) (string, error) {
+	if account != "account" || share != "data" || key != "a2V5" {
+		return "", ErrNoShare
+	}
+	return s.dir, nil
+}
+
+// fakeIdentities knows one identity.
+type fakeIdentities struct{}
+
+func (fakeIdentities) UserAssigned(id string) (identity.UserAssigned, error) {
+	if !strings.HasSuffix(id, "/userAssignedIdentities/known") {
+		return identity.UserAssigned{}, store.ErrNotFound
+	}
+	return identity.UserAssigned{ID: id, ClientID: "client", PrincipalID: "principal"}, nil
+}
+
+const testImage = "frankenetes.internal/test:1"
+
+// world is a service with everything around it.
+type world struct {
+	runtime *fakeRuntime
+	cgroups *fakeCgroups
+	zone    *dns.Zone
+	store   *store.Store
+	dir     string
+	options Options
+}
+
+func newWorld(t *testing.T) *world {
+	w := &world{runtime: newFakeRuntime(testImage), cgroups: &fakeCgroups{live: map[string]bool{}}, zone: dns.NewZone(), dir: t.TempDir()}
+	var err error
+	if w.store, err = store.Open(filepath.Join(w.dir, "db")); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { w.store.Close() })
+	cri, images := w.runtime.serve(t)
+	w.options = Options{
+		Store: w.store, Identities: fakeIdentities{}, Shares: fakeShares{w.dir}, Runtime: cri, Images: images, Cgroups: w.cgroups,
+		Paths:       Paths{Volumes: filepath.Join(w.dir, "volumes"), Logs: filepath.Join(w.dir, "logs"), Memory: filepath.Join(w.dir, "memory")},
+		MountMemory: func(string) error { return nil }, Zone: w.zone, Resolver: netip.MustParseAddr("10.77.0.1"),
+		PublishOn: netip.MustParseAddr("127.0.0.1"), Location: "local", DNSSuffix: "azurecontainer.io", Registry: "frankenetes.internal",
+		Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
+	}
+	return w
+}
