@@ -1,6 +1,7 @@
 package groups
 
 import (
+	"math"
 	"path"
 	"slices"
 	"strings"
@@ -59,8 +60,12 @@ func (g *Group) total() (cpu, memory decimal) {
 		cpu += *c.Properties.Resources.Requests.CPU
 		memory += *c.Properties.Resources.Requests.MemoryInGB
 	}
-	return cpu, memory
+	return cpu.rounded(), memory.rounded()
 }
+
+// rounded takes away what adding up binary fractions leaves: ten times 0.1 is
+// 1. Nobody asks for less than a ten-thousandth.
+func (d decimal) rounded() decimal { return decimal(math.Round(float64(d)*1e4) / 1e4) }
 
 func (v *validator) checkVolumes() error {
 	volumes := v.group.Properties.Volumes

@@ -143,3 +143,18 @@ func TestInvalidGroups(t *testing.T) {
 		}
 	}
 }
+
+func TestALimitMayBeTheSumOfRequestsHoweverItAddsUp(t *testing.T) {
+	tenth, all := decimal(0.1), decimal(1)
+	g := Group{Name: "ten"}
+	for range 10 {
+		g.Properties.Containers = append(g.Properties.Containers, Container{Name: "c", Properties: ContainerProperties{
+			Resources: &Resources{
+				Requests: &Amount{CPU: &tenth, MemoryInGB: &tenth},
+				Limits:   &Amount{CPU: &all, MemoryInGB: &all},
+			}}})
+	}
+	if err := (&validator{group: &g}).checkResources(); err != nil {
+		t.Error(err)
+	}
+}
