@@ -115,7 +115,7 @@ func (i *Importer) has(ctx context.Context, name string, want ocispec.Descriptor
 // one copies an image's blobs, names it, unpacks it, and waits for the CRI.
 func (i *Importer) one(ctx context.Context, name string, manifest ocispec.Descriptor) error {
 	started := time.Now()
-	if err := i.copyTree(ctx, manifest); err != nil {
+	if err := i.copyTree(ctx, i.Client.ContentStore(), manifest); err != nil {
 		return fmt.Errorf("import image %s: %w", name, err)
 	}
 	target := ocispec.Descriptor{MediaType: manifest.MediaType, Digest: manifest.Digest, Size: manifest.Size}
@@ -140,8 +140,7 @@ func (i *Importer) one(ctx context.Context, name string, manifest ocispec.Descri
 
 // copyTree copies the manifest and what it refers to, leaves first, and labels
 // each with its children so that containerd's collector keeps them.
-func (i *Importer) copyTree(ctx context.Context, manifest ocispec.Descriptor) error {
-	cs := i.Client.ContentStore()
+func (i *Importer) copyTree(ctx context.Context, cs content.Store, manifest ocispec.Descriptor) error {
 	if err := i.copyBlob(ctx, cs, manifest); err != nil {
 		return err
 	}

@@ -1,0 +1,213 @@
+package containerd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/containerd/containerd/v2/cmd/containerd/server/config"
+	"golang.org/x/sys/unix"
+	"google.golang.org/grpc"
+	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
+)
+
+// TestMain lets this test's own binary stand in for containerd, under that name.
+func TestMain(m *testing.M) {
+	if filepath.Base(os.Args[0]) == "containerd" {
+		if err := standIn(os.Args[2]); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// version is the part of the CRI that the stand-in has.
+type version struct {
+	runtimeapi.UnimplementedRuntimeServiceServer
+}
+
+func (version) Version(context.Context, *runtimeapi.VersionRequest) (*runtimeapi.VersionResponse, error) {
+	return &runtimeapi.VersionResponse{RuntimeVersion: fmt.Sprint("stand-in ", os.Getpid())}, nil
+}
+
+// standIn serves on the configuration's socket, says that it is ready, and
+// ends on SIGTERM. A file named broken beside the configuration keeps it from
+// starting.
+func standIn(configFile string) error {
+	if _, err := os.Stat(filepath.Join(filepath.Dir(configFile), "broken")); err == nil {
+		return errors.New("this containerd is broken")
+	}
+	var c config.Config
+	if err := config.LoadConfig(context.Background(), configFile, &c); err != nil {
+		return err
+	}
+	address := c.Plugins["io.containerd.server.v1.grpc"].(map[string]any)["address"].(string)
+	_ = os.Remove(address)
+	listener, err := net.Listen("unix", address)
+	if err != nil {
+		return err
+	}
+	server := grpc.NewServer()
+	runtimeapi.RegisterRuntimeServiceServer(server, version{})
+	ready, err := net.Dial("unixgram", os.Getenv("NOTIFY_SOCKET"))
+	if err != nil {
+		return err
+	}
+	if _, err := ready.Write([]byte("READY=1")); err != nil {
+		return err
+	}
+	stop := make(chan os.Signal, 1)
+	signal.Notify(stop, unix.SIGTERM)
+	go func() {
+		<-stop
+		server.Stop()
+	}()
+	return server.Serve(listener)
+}
+
+func options(t *testing.T) Options {
+	t.Helper()
+	// Short, for the sockets in it.
+	dir, err := os.MkdirTemp("", "c")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(self, filepath.Join(dir, "containerd")); err != nil {
+		t.Fatal(err)
+	}
+	return Options{Tools: dir, Root: dir + "/root", State: dir + "/s", CNI: dir + "/cni", SandboxImage: "example.com/pause:1",
+		Log: slog.New(slog.NewTextHandler(t.Output(), nil))}
+}
+
+func start(t *testing.T, o Options) *Runtime {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	r, err := Start(ctx, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func TestContainerdUnderstandsTheConfiguration(t *testing.T) {
+	o := options(t)
+	if err := o.write(); err != nil {
+		t.Fatal(err)
+	}
+	var c config.Config
+	if err := config.LoadConfig(t.Context(), o.configFile(), &c); err != nil {
+		t.Fatal(err)
+	}
+	if c.Root != o.Root || c.State != o.State || len(c.Imports) != 0 {
+		t.Errorf("root %s, state %s, imports %v", c.Root, c.State, c.Imports)
+	}
+	text, err := os.ReadFile(o.configFile())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, foreign := range []string{"/etc", "/opt", "/run/containerd", "/var/lib/containerd"} {
+		if strings.Contains(string(text), `"`+foreign) {
+			t.Errorf("the configuration reaches for %s", foreign)
+		}
+	}
+}
+
+func TestStartAndStop(t *testing.T) {
+	o := options(t)
+	r := start(t, o)
+	if got, err := r.Version(t.Context()); err != nil || !strings.HasPrefix(got, "stand-in") || r.Adopted() {
+		t.Errorf("version %q, adopted %v, %v", got, r.Adopted(), err)
+	}
+	pid := r.process().pid
+	if err := r.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Kill(pid, 0); !errors.Is(err, syscall.ESRCH) {
+		t.Errorf("containerd is still there: %v", err)
+	}
+	if _, err := os.Stat(o.Socket()); !os.IsNotExist(err) {
+		t.Errorf("its socket is still there: %v", err)
+	}
+}
+
+func TestARunningContainerdIsAdopted(t *testing.T) {
+	o := options(t)
+	first := start(t, o)
+	before, err := first.Version(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := first.Release(); err != nil {
+		t.Fatal(err)
+	}
+	second := start(t, o)
+	after, err := second.Version(t.Context())
+	if err != nil || after != before || !second.Adopted() {
+		t.Errorf("%s became %s, adopted %v, %v", before, after, second.Adopted(), err)
+	}
+	if err := second.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestContainerdIsKeptAlive(t *testing.T) {
+	r := start(t, options(t))
+	defer func() {
+		if err := r.Stop(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}()
+	before, err := r.Version(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.process().signal(unix.SIGKILL)
+	<-r.process().done
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	// The client that was there before finds the new one.
+	for after := before; after == before; {
+		v, err := r.CRI().Version(ctx, &runtimeapi.VersionRequest{}, grpc.WaitForReady(true))
+		if ctx.Err() != nil {
+			t.Fatalf("no other containerd came: %v", err)
+		}
+		if err == nil {
+			after = v.RuntimeVersion
+		}
+	}
+}
+
+func TestAContainerdThatDoesNotStart(t *testing.T) {
+	o := options(t)
+	if err := o.write(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(o.Root, "broken"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err := Start(t.Context(), o)
+	if err == nil || !strings.Contains(err.Error(), "this containerd is broken") {
+		t.Errorf("want its own words, got %v", err)
+	}
+	o.Tools = t.TempDir()
+	if _, err := Start(t.Context(), o); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("without the program: %v", err)
+	}
+}

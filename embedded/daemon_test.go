@@ -1,0 +1,148 @@
+package embedded
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"frankenetes.dev/embedded/store"
+	"frankenetes.dev/pki"
+)
+
+// TestMain lets this test's own binary stand in for the daemon.
+func TestMain(m *testing.M) {
+	if len(os.Args) == 4 && os.Args[1] == "stand-in" {
+		standIn(os.Args[2], os.Args[3])
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// standIn does what a daemon does with its lock and its starter.
+func standIn(home, fate string) {
+	starter := readyPipe()
+	lock, err := takeLock(home)
+	switch {
+	case err != nil:
+		starter.tell(err)
+	case fate == "dies":
+		fmt.Fprintln(os.Stderr, "panic: out of luck")
+	case fate == "fails":
+		starter.tell(errors.New("the disk is full"))
+	default:
+		defer lock.release()
+		ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+		defer stop()
+		starter.tell(nil)
+		<-ctx.Done()
+	}
+}
+
+func spawnStandIn(t *testing.T, home, fate string) error {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	return spawn(ctx, Options{Home: home}, []string{self, "stand-in", home, fate})
+}
+
+func TestStartWaitsForReadinessAndStopForTheEnd(t *testing.T) {
+	home := t.TempDir()
+	if pid, err := holder(home); pid != 0 || err != nil {
+		t.Errorf("before the start: process %d, %v", pid, err)
+	}
+	if err := spawnStandIn(t, home, "runs"); err != nil {
+		t.Fatal(err)
+	}
+	pid, err := holder(home)
+	if err != nil || pid == 0 {
+		t.Fatalf("it is ready and has no lock: process %d, %v", pid, err)
+	}
+	if err := spawnStandIn(t, home, "runs"); !errors.Is(err, ErrLocked) {
+		t.Errorf("a second one on the same directory: %v", err)
+	}
+	if err := Stop(t.Context(), Options{Home: home}); err != nil {
+		t.Fatal(err)
+	}
+	if pid, err := holder(home); pid != 0 || err != nil {
+		t.Errorf("after the stop: process %d, %v", pid, err)
+	}
+	if err := Stop(t.Context(), Options{Home: home}); err != nil {
+		t.Errorf("stopping what does not run: %v", err)
+	}
+	if _, err := Stat(t.Context(), Options{Home: home}); !errors.Is(err, ErrNotRunning) {
+		t.Errorf("status of what does not run: %v", err)
+	}
+}
+
+func TestADaemonThatDoesNotStartIsHeard(t *testing.T) {
+	for fate, words := range map[string]string{"dies": "out of luck", "fails": "the disk is full"} {
+		if err := spawnStandIn(t, t.TempDir(), fate); err == nil || !strings.Contains(err.Error(), words) {
+			t.Errorf("a daemon that %s: %v", fate, err)
+		}
+	}
+}
+
+func TestTheLogIsPrivateAndDoesNotGrowForEver(t *testing.T) {
+	path := logPath(t.TempDir())
+	if err := os.WriteFile(path, make([]byte, logKept+1), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f, err := openLog(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil || info.Size() != 0 || info.Mode().Perm() != 0o600 {
+		t.Errorf("%v, %v", info, err)
+	}
+	if _, err := os.Stat(path + ".1"); err != nil {
+		t.Errorf("the old log is lost: %v", err)
+	}
+}
+
+func TestSettingsStay(t *testing.T) {
+	db, err := store.Open(filepath.Join(t.TempDir(), "db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	first, err := loadSettings(db, "deadbeef")
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := loadSettings(db, "deadbeef")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if first.Tenant != again.Tenant || first.Ports != again.Ports || first.Subnet != again.Subnet || string(first.Authority.Key) != string(again.Authority.Key) {
+		t.Errorf("%+v became %+v", first, again)
+	}
+	for _, p := range []uint16{first.Ports.Management, first.Ports.Files, first.Ports.Registry, first.Ports.Metadata, first.Ports.DNS} {
+		if p < firstPort || p > lastPort {
+			t.Errorf("port %d", p)
+		}
+		l, err := net.Listen("tcp", "127.0.0.1:"+strconv.Itoa(int(p)))
+		if err != nil {
+			t.Errorf("port %d is not free: %v", p, err)
+			continue
+		}
+		l.Close()
+	}
+	if _, err := pki.LoadAuthority(first.Authority); err != nil {
+		t.Error(err)
+	}
+}
