@@ -1,11 +1,8 @@
 package embedded
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
-	"net/http"
 	"net/netip"
 	"os"
 	"strings"
@@ -79,34 +76,7 @@ func (d *daemon) listen() error {
 			return err
 		}
 	}
-	if err := d.servers.serve(netip.AddrPortFrom(gateway, p.Metadata), false, d.authority.Metadata(d.groups.IdentitiesAt)); err != nil {
-		return err
-	}
-	return d.listenStatus()
-}
-
-func statusSocket(o Options) string { return o.state() + "/status.sock" }
-
-// listenStatus answers Stat on a socket that only root can reach.
-func (d *daemon) listenStatus() error {
-	path := statusSocket(d.options)
-	_ = os.Remove(path)
-	listener, err := net.Listen("unix", path)
-	if err != nil {
-		return fmt.Errorf("listen on %s: %w", path, err)
-	}
-	d.servers.on(listener, false, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		version, err := d.runtime.Version(r.Context())
-		if err != nil {
-			version = "not answering: " + err.Error()
-		}
-		w.Header().Set("Content-Type", "application/json")
-		_ = json.NewEncoder(w).Encode(Status{
-			Running: true, PID: os.Getpid(), Since: d.began, Home: d.options.Home, Endpoint: d.url(loopback.String()),
-			Subnet: d.settings.Subnet.String(), Containerd: version, Groups: d.groups.Count(),
-		})
-	}))
-	return nil
+	return d.servers.serve(netip.AddrPortFrom(gateway, p.Metadata), false, d.authority.Metadata(d.groups.IdentitiesAt))
 }
 
 // writeConfig says how to reach the cloud, with the operator's credential: the

@@ -53,6 +53,7 @@ type daemon struct {
 	cgroups   groups.Cgroups
 	groups    *groups.Service
 	servers   *servers
+	status    *statusServer
 	config    cloud.Config
 }
 
@@ -86,8 +87,10 @@ func run(ctx context.Context, o Options, ready func(cloud.Config)) (err error) {
 	}
 	o.Log.Info("the embedded cloud runs", "endpoint", d.config.ResourceManager, "subnet", d.settings.Subnet,
 		"groups", d.groups.Count(), "took", time.Since(d.began).Round(time.Millisecond))
+	d.status.set(d.report)
 	ready(d.config)
 	<-ctx.Done()
+	d.status.set(nil)
 	o.Log.Info("the embedded cloud stops")
 	err = d.down(ctx)
 	o.Log.Info("the embedded cloud has stopped", "error", err)
@@ -109,6 +112,9 @@ func (d *daemon) open() error {
 	if d.lock, err = takeLock(o.Home); err != nil {
 		return err
 	}
+	if d.status, err = serveStatus(o); err != nil {
+		return err
+	}
 	if d.store, err = store.Open(o.in("cloud.db")); err != nil {
 		if errors.Is(err, store.ErrLocked) {
 			return fmt.Errorf("%w: %w", ErrLocked, err)
@@ -121,6 +127,9 @@ func (d *daemon) open() error {
 
 func (d *daemon) close() error {
 	var err error
+	if d.status != nil {
+		d.status.close()
+	}
 	if d.store != nil {
 		err = d.store.Close()
 	}
@@ -144,14 +153,15 @@ func (d *daemon) up(ctx context.Context) error {
 	if err := work.Wait(); err != nil {
 		return err
 	}
+	d.startGroups()
+	if err := d.groups.Resume(ctx); err != nil {
+		return err
+	}
+	// From here on every name is known: nobody is told that there is none.
 	if err := d.startDNS(); err != nil {
 		return err
 	}
-	d.startGroups()
 	if err := d.listen(); err != nil {
-		return err
-	}
-	if err := d.groups.Resume(ctx); err != nil {
 		return err
 	}
 	if err := d.arm.ResumeDeletions(); err != nil {
@@ -194,11 +204,7 @@ func inNamespace(ctx context.Context) context.Context {
 
 // startDNS serves the groups' names and the cloud's own.
 func (d *daemon) startDNS() error {
-	d.zone = dns.NewZone()
 	gateway := d.network.Gateway()
-	for _, name := range []string{domain, managementName, loginName, filesName} {
-		d.zone.Set(name, gateway)
-	}
 	var err error
 	d.dns, err = dns.Listen(dns.Options{
 		Address: netip.AddrPortFrom(gateway, d.settings.Ports.DNS), Zone: d.zone,
@@ -209,6 +215,10 @@ func (d *daemon) startDNS() error {
 
 func (d *daemon) startGroups() {
 	o := d.options
+	d.zone = dns.NewZone()
+	for _, name := range []string{domain, managementName, loginName, filesName} {
+		d.zone.Set(name, d.network.Gateway())
+	}
 	d.cgroups = groups.NewCgroups("/frankenetes-" + o.id())
 	d.groups = groups.New(groups.Options{
 		Store: d.store, Identities: d.authority, Shares: d.storage,

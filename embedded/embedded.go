@@ -42,11 +42,20 @@ type Options struct {
 	Location string
 	// Log is the daemon's log; nil means standard error.
 	Log *slog.Logger
+
+	// runtimeDir is where state is; empty means /run/frankenetes.
+	runtimeDir string
 }
+
+// runtimeDir holds a directory for each cloud of this host.
+const runtimeDir = "/run/frankenetes"
 
 func (o Options) withDefaults() (Options, error) {
 	if o.Home == "" {
 		o.Home = DefaultHome
+	}
+	if o.runtimeDir == "" {
+		o.runtimeDir = runtimeDir
 	}
 	if o.Location == "" {
 		o.Location = "local"
@@ -72,7 +81,7 @@ func (o Options) id() string {
 
 // state is the directory of what does not survive a restart of the machine.
 // Its path is short because sockets live below it.
-func (o Options) state() string { return "/run/frankenetes/" + o.id() }
+func (o Options) state() string { return filepath.Join(o.runtimeDir, o.id()) }
 
 func (o Options) in(parts ...string) string {
 	return filepath.Join(append([]string{o.Home}, parts...)...)
@@ -88,20 +97,6 @@ func ConfigPath(home string) string {
 }
 
 func logPath(home string) string { return filepath.Join(home, "cloud.log") }
-
-// Status is what a running daemon says of itself.
-type Status struct {
-	Running  bool      `json:"running"`
-	PID      int       `json:"pid"`
-	Since    time.Time `json:"since"`
-	Home     string    `json:"home"`
-	Endpoint string    `json:"endpoint"`
-	Subnet   string    `json:"subnet"`
-	// Containerd is its version.
-	Containerd string `json:"containerd"`
-	// Groups is the number of container groups, deployed or not.
-	Groups int `json:"groups"`
-}
 
 // requireRoot fails early and clearly where everything else would fail late.
 func requireRoot() error {

@@ -2,12 +2,9 @@ package embedded
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"net"
-	"net/http"
 	"os"
 	"os/exec"
 	"strconv"
@@ -38,15 +35,24 @@ func Start(ctx context.Context, o Options, command []string) (cloud.Config, erro
 	if err != nil {
 		return cloud.Config{}, err
 	}
-	if _, err := Stat(ctx, o); err == nil {
+	_, err = Stat(ctx, o)
+	if errors.Is(err, errStopping) {
+		err = errors.Join(ErrNotRunning, awaitHolder(ctx, o.Home, 0))
+	}
+	if err == nil {
 		return cloud.Load(ConfigPath(o.Home))
-	} else if !errors.Is(err, ErrNotRunning) {
+	}
+	if !errors.Is(err, ErrNotRunning) {
 		return cloud.Config{}, err
 	}
 	if err := os.MkdirAll(o.Home, 0o700); err != nil {
 		return cloud.Config{}, fmt.Errorf("make data directory: %w", err)
 	}
-	if err := spawn(ctx, o, command); err != nil {
+	err = spawn(ctx, o, command)
+	if errors.Is(err, ErrLocked) { // someone else was quicker: theirs is as good
+		_, err = Stat(ctx, o)
+	}
+	if err != nil {
 		return cloud.Config{}, fmt.Errorf("start the embedded cloud: %w", err)
 	}
 	return cloud.Load(ConfigPath(o.Home))
@@ -99,11 +105,19 @@ func spawn(ctx context.Context, o Options, command []string) error {
 // readyWord is what a daemon says when all is well.
 const readyWord = "ready"
 
-// daemonError turns what a daemon said into an error that callers can tell.
+// reported is what a daemon said of its failure, of a kind that callers can tell.
+type reported struct {
+	words string
+	kind  error
+}
+
+func (r reported) Error() string { return r.words }
+func (r reported) Unwrap() error { return r.kind }
+
 func daemonError(said string) error {
 	for _, known := range []error{ErrLocked, ErrNotRoot} {
 		if strings.Contains(said, known.Error()) {
-			return fmt.Errorf("%w%s", known, strings.TrimPrefix(said, known.Error()))
+			return reported{said, known}
 		}
 	}
 	return errors.New(said)
@@ -168,7 +182,16 @@ func Stop(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	pid, err := holder(o.Home)
+	if err := awaitHolder(ctx, o.Home, unix.SIGTERM); err != nil {
+		return fmt.Errorf("stop the embedded cloud: %w", err)
+	}
+	return nil
+}
+
+// awaitHolder sends a signal, unless it is 0, to the daemon of a data
+// directory, if there is one, and waits until it has ended.
+func awaitHolder(ctx context.Context, home string, signal unix.Signal) error {
+	pid, err := holder(home)
 	if err != nil || pid == 0 {
 		return err
 	}
@@ -177,16 +200,18 @@ func Stop(ctx context.Context, o Options) error {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("stop the embedded cloud: %w", err)
+		return fmt.Errorf("open process %d: %w", pid, err)
 	}
 	defer unix.Close(process)
 	// The descriptor cannot come to mean another process; had the number done
 	// so before it was opened, the lock would have another holder now.
-	if now, err := holder(o.Home); err != nil || now != pid {
+	if now, err := holder(home); err != nil || now != pid {
 		return err
 	}
-	if err := unix.PidfdSendSignal(process, unix.SIGTERM, nil, 0); err != nil && !errors.Is(err, unix.ESRCH) {
-		return fmt.Errorf("stop the embedded cloud: %w", err)
+	if signal != 0 {
+		if err := unix.PidfdSendSignal(process, signal, nil, 0); err != nil && !errors.Is(err, unix.ESRCH) {
+			return fmt.Errorf("signal process %d: %w", pid, err)
+		}
 	}
 	return awaitEnd(ctx, process)
 }
@@ -218,36 +243,4 @@ func awaitEnd(ctx context.Context, process int) error {
 			return fmt.Errorf("wait for the daemon: %w", ctx.Err())
 		}
 	}
-}
-
-// Stat asks the daemon how it is, or returns ErrNotRunning.
-func Stat(ctx context.Context, o Options) (Status, error) {
-	o, err := o.withDefaults()
-	if err != nil {
-		return Status{}, err
-	}
-	pid, err := holder(o.Home)
-	if err != nil {
-		return Status{}, err
-	}
-	if pid == 0 {
-		return Status{}, ErrNotRunning
-	}
-	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return (&net.Dialer{}).DialContext(ctx, "unix", statusSocket(o))
-	}}}
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://daemon/", nil)
-	if err != nil {
-		return Status{}, fmt.Errorf("ask the daemon: %w", err)
-	}
-	answer, err := client.Do(request)
-	if err != nil {
-		return Status{}, fmt.Errorf("the daemon (process %d) does not answer; it may be starting or stopping: %w", pid, err)
-	}
-	defer answer.Body.Close()
-	var status Status
-	if err := json.NewDecoder(answer.Body).Decode(&status); err != nil {
-		return Status{}, fmt.Errorf("ask the daemon: %w", err)
-	}
-	return status, nil
 }
