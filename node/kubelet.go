@@ -74,8 +74,7 @@ func (n *node) runKubelet(ctx context.Context) error {
 	k.StartGarbageCollection(ctx)
 	go k.Run(ctx, n.relay(ctx, deps.PodConfig.Updates()))
 	go k.ListenAndServe(ctx, config, deps.TLSConfig, deps.Auth, deps.TracerProvider)
-	<-ctx.Done()
-	return nil
+	return n.tell(ctx, k.RequestPodRelist)
 }
 
 // settings are the kubelet's flags and configuration: its defaults but for what
@@ -132,7 +131,7 @@ func (n *node) dependencies(ctx context.Context, config *kubeletconfig.KubeletCo
 		TLSOptions:           &server.TLSOptions{CertFile: n.config.CertFile, KeyFile: n.config.KeyFile, ClientCAFile: n.config.ClientCAFile, MinVersion: minTLS},
 		RemoteRuntimeService: n.runtime, RemoteImageService: n.images,
 		CAdvisorInterface: n.machine,
-		ContainerManager:  cm.NewStubContainerManager(),
+		ContainerManager:  noCgroups{cm.NewStubContainerManager()},
 		OOMAdjuster:       oom.NewFakeOOMAdjuster(),
 		OSInterface:       kubecontainer.RealOS{},
 		Mounter:           mounts, HostUtil: hostUtil{hostutil.NewHostUtil()}, Subpather: subpath.New(mounts),

@@ -64,8 +64,23 @@ func (p plan) group() (provider.Group, error) {
 			return provider.Group{}, err
 		}
 	}
+	capLimits(g.Containers)
 	g.Registries = p.registries()
 	return g, nil
+}
+
+// capLimits cuts limits to the sum of the requests as the cloud computes it:
+// 0.7 + 0.2 + 0.1 is a little less than 1.
+func capLimits(containers []provider.Container) {
+	var sum provider.Resources
+	for _, c := range containers {
+		sum.CPU += c.Request.CPU
+		sum.MemoryGB += c.Request.MemoryGB
+	}
+	for i := range containers {
+		limit := &containers[i].Limit
+		limit.CPU, limit.MemoryGB = min(limit.CPU, sum.CPU), min(limit.MemoryGB, sum.MemoryGB)
+	}
 }
 
 // container translates one of the pod's containers.
