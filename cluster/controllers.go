@@ -15,7 +15,10 @@ func (s *signer) controllerManager(r *Record) (component, error) {
 		arg("cluster-signing-key-file", secret("ca.key")),
 		arg("service-cluster-ip-range", serviceRange),
 		arg("allocate-node-cidrs", "false"),
-		arg("concurrent-gc-syncs", "4"),
+		// Each of some forty controllers asks for an account and a token of
+		// its own before it starts; the default of 20 a second makes that 5 s.
+		arg("kube-api-qps", "100"),
+		arg("kube-api-burst", "200"),
 	)
 	c.secrets["ca.key"] = r.Authorities.Cluster.Key
 	c.secrets["service-accounts.key"] = r.Authorities.ServiceAccounts
@@ -58,7 +61,7 @@ func (s *signer) controller(name, program, user string) (component, error) {
 		secrets: map[string][]byte{
 			"kubeconfig": kubeconfig, "ca.crt": s.cluster.CertPEM(),
 			"front-proxy-ca.crt": s.frontProxy.CertPEM(),
-			"server.crt": server.Cert, "server.key": server.Key,
+			"server.crt":         server.Cert, "server.key": server.Key,
 		},
 	}, nil
 }

@@ -38,7 +38,6 @@ func (s *signer) store() (component, error) {
 			arg("peer-cert-file", secret("server.crt")),
 			arg("peer-key-file", secret("server.key")),
 			// A share stalls now and then; there is no other member to take over.
-			arg("heartbeat-interval", "500"),
 			arg("election-timeout", "5000"),
 			arg("quota-backend-bytes", strconv.Itoa(4<<30)),
 			arg("logger", "zap"),

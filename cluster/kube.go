@@ -69,13 +69,13 @@ func (k *kube) ready(ctx context.Context) bool {
 	return k.client.Discovery().RESTClient().Get().AbsPath("/readyz").Do(ctx).Error() == nil
 }
 
-// awaitLease waits until somebody has taken a lease since start.
-func (k *kube) awaitLease(ctx context.Context, name string, start time.Time) error {
+// awaitLease waits until somebody has held a lease since then.
+func (k *kube) awaitLease(ctx context.Context, name string, since time.Time) error {
 	leases := k.client.CoordinationV1().Leases(metav1.NamespaceSystem)
 	return k.await(ctx, "lease "+name, &coordinationv1.Lease{}, listWatch(name, leases.List, leases.Watch),
 		func(o runtime.Object) bool {
 			spec := o.(*coordinationv1.Lease).Spec
-			return spec.RenewTime != nil && spec.RenewTime.After(start) && deref(spec.HolderIdentity) != ""
+			return spec.RenewTime != nil && spec.RenewTime.After(since) && deref(spec.HolderIdentity) != ""
 		})
 }
 
@@ -87,14 +87,14 @@ func (k *kube) awaitServiceAccount(ctx context.Context) error {
 		func(runtime.Object) bool { return true })
 }
 
-// awaitNode waits until a node has said since start that it is Ready.
-func (k *kube) awaitNode(ctx context.Context, name string, start time.Time) error {
+// awaitNode waits until a node has said since then that it is Ready.
+func (k *kube) awaitNode(ctx context.Context, name string, since time.Time) error {
 	nodes := k.client.CoreV1().Nodes()
 	return k.await(ctx, "node "+name, &corev1.Node{}, listWatch(name, nodes.List, nodes.Watch),
 		func(o runtime.Object) bool {
 			ready := nodeReady(o.(*corev1.Node))
 			// A heartbeat has whole seconds.
-			return ready != nil && ready.Status == corev1.ConditionTrue && !ready.LastHeartbeatTime.Time.Before(start.Truncate(time.Second))
+			return ready != nil && ready.Status == corev1.ConditionTrue && !ready.LastHeartbeatTime.Time.Before(since.Truncate(time.Second))
 		})
 }
 

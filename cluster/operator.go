@@ -52,16 +52,24 @@ func (o *Operator) open(ctx context.Context, name string) (*subject, error) {
 
 func (s *subject) name() string { return s.record.Spec.Name }
 
-// put asks the cloud for a component.
-func (s *subject) put(ctx context.Context, c component, err error) error {
+// put asks the cloud for a component, and returns the moment since when it has
+// been starting. One that runs, or is about to, is left alone (its certificates
+// would be new ones, and it would start again for them): then that is the zero
+// time, and whatever it has said is good.
+func (s *subject) put(ctx context.Context, c component, err error) (since time.Time, _ error) {
 	if err != nil {
-		return err
+		return since, err
 	}
+	g, err := s.cloud.GetGroup(ctx, s.name(), c.name)
+	if err != nil || g != nil && !ended(g) && trouble(g) == "" {
+		return since, err
+	}
+	since = time.Now()
 	err = s.cloud.PutGroup(ctx, s.name(), c.name, c.group(s.record.Spec, s.storage))
 	if cloud.Code(err) == "HostPortUnavailable" {
-		return fault.New(fault.Conflict, "end the program that uses it, or choose another with --port", "%w", err)
+		err = fault.New(fault.Conflict, "end the program that uses it, or choose another with --port", "%w", err)
 	}
-	return err
+	return since, err
 }
 
 // pollEvery is the pause between two looks at a group; it grows to pollAtMost,

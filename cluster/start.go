@@ -3,7 +3,6 @@ package cluster
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"frankenetes.dev/cloud"
 )
@@ -22,7 +21,7 @@ func (s *subject) startSteps(first ...string) []Step {
 
 func (s *subject) startEtcd(ctx context.Context) (string, error) {
 	c, err := s.signer.store()
-	if err := s.put(ctx, c, err); err != nil {
+	if _, err := s.put(ctx, c, err); err != nil {
 		return "", err
 	}
 	if err := s.awaitRunning(ctx, Etcd); err != nil {
@@ -33,7 +32,7 @@ func (s *subject) startEtcd(ctx context.Context) (string, error) {
 
 func (s *subject) startAPIServer(ctx context.Context) (string, error) {
 	c, err := s.signer.apiserver(s.record, s.publish())
-	if err := s.put(ctx, c, err); err != nil {
+	if _, err := s.put(ctx, c, err); err != nil {
 		return "", err
 	}
 	kube, err := s.kube()
@@ -48,45 +47,37 @@ func (s *subject) startAPIServer(ctx context.Context) (string, error) {
 }
 
 func (s *subject) startControllers(ctx context.Context) (string, error) {
-	start := time.Now()
-	err := both(
-		func() error {
-			c, err := s.signer.controllerManager(s.record)
-			return s.put(ctx, c, err)
-		},
-		func() error {
-			c, err := s.signer.scheduler()
-			return s.put(ctx, c, err)
-		})
-	if err != nil {
-		return "", err
-	}
 	kube, err := s.kube()
 	if err != nil {
 		return "", err
 	}
-	await := func(component, lease string) func() error {
+	start := func(build func() (component, error), lease string) func() error {
 		return func() error {
-			return s.guard(ctx, component, s.onceReady(func(ctx context.Context) error {
-				return kube.awaitLease(ctx, lease, start)
+			c, err := build()
+			since, err := s.put(ctx, c, err)
+			if err != nil {
+				return err
+			}
+			return s.guard(ctx, c.name, s.onceReady(func(ctx context.Context) error {
+				return kube.awaitLease(ctx, lease, since)
 			}))
 		}
 	}
-	err = both(
-		await(ControllerManager, controllerManagerLease),
-		await(Scheduler, schedulerLease),
+	manager := func() (component, error) { return s.signer.controllerManager(s.record) }
+	return "controller manager, scheduler", both(
+		start(manager, controllerManagerLease),
+		start(s.signer.scheduler, schedulerLease),
 		func() error { return s.onceReady(kube.awaitServiceAccount)(ctx) })
-	return "controller manager, scheduler", err
 }
 
 func (s *subject) startNode(ctx context.Context) (string, error) {
-	start := time.Now()
 	identity, err := s.identity(ctx)
 	if err != nil {
 		return "", err
 	}
 	c, err := s.signer.node(identity)
-	if err := s.put(ctx, c, err); err != nil {
+	since, err := s.put(ctx, c, err)
+	if err != nil {
 		return "", err
 	}
 	kube, err := s.kube()
@@ -94,7 +85,7 @@ func (s *subject) startNode(ctx context.Context) (string, error) {
 		return "", err
 	}
 	err = s.guard(ctx, VirtualKubelet, s.onceReady(func(ctx context.Context) error {
-		return kube.awaitNode(ctx, nodeName, start)
+		return kube.awaitNode(ctx, nodeName, since)
 	}))
 	return nodeName + " is Ready", err
 }
