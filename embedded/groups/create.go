@@ -2,7 +2,6 @@ package groups
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"path/filepath"
 	"strconv"
@@ -199,7 +198,7 @@ func (w *worker) forgetOld(ctx context.Context) {
 		}
 		err = w.d.engine.removeLog(w.d.uid, w.c.Name, c.Metadata.Attempt)
 		if err != nil {
-			w.d.engine.log.Warn("old log is not removed", "group", w.d.key, "container", w.c.Name, "error", errors.Unwrap(err))
+			w.d.engine.log.Warn("old log is not removed", "group", w.d.key, "container", w.c.Name, "error", err)
 		}
 	}
 }

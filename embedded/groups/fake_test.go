@@ -300,6 +300,13 @@ func (f *fakeRuntime) StopContainer(_ context.Context, r *runtimeapi.StopContain
 	return &runtimeapi.StopContainerResponse{}, nil
 }
 
+func (f *fakeRuntime) ReopenContainerLog(_ context.Context, r *runtimeapi.ReopenContainerLogRequest) (*runtimeapi.ReopenContainerLogResponse, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.note("reopen %s", r.ContainerId)
+	return &runtimeapi.ReopenContainerLogResponse{}, nil
+}
+
 func (f *fakeRuntime) Exec(_ context.Context, r *runtimeapi.ExecRequest) (*runtimeapi.ExecResponse, error) {
 	return f.exec(r)
 }

@@ -54,18 +54,15 @@ func containerNotFound(r *arm.Request) error {
 
 // readLog returns the latest lines, all there are if tail is negative, of a run's log.
 func (e *engine) readLog(uid, container string, attempt uint32, tail int, timestamps bool) (string, error) {
-	f, err := os.Open(filepath.Join(e.logDir(uid), logName(container, attempt)))
-	if errors.Is(err, fs.ErrNotExist) {
-		return "", nil
+	path := filepath.Join(e.logDir(uid), logName(container, attempt))
+	var lines []string
+	for _, p := range []string{path + rotated, path} {
+		more, err := readLines(p, timestamps)
+		if err != nil {
+			return "", err
+		}
+		lines = append(lines, more...)
 	}
-	if err != nil {
-		return "", fmt.Errorf("open log: %w", err)
-	}
-	defer f.Close()
-	if info, err := f.Stat(); err == nil && info.Size() > 2*logLimit {
-		_, _ = f.Seek(-2*logLimit, io.SeekEnd) // the runtime's own words take room too
-	}
-	lines := parseLog(f, timestamps)
 	if tail >= 0 && len(lines) > tail {
 		lines = lines[len(lines)-tail:]
 	}
@@ -75,6 +72,22 @@ func (e *engine) readLog(uid, container string, attempt uint32, tail int, timest
 		text = text[strings.IndexByte(text, '\n')+1:]
 	}
 	return text, nil
+}
+
+// readLines returns the last lines of a log file, or none of one that is not there.
+func readLines(path string, timestamps bool) ([]string, error) {
+	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open log: %w", err)
+	}
+	defer f.Close()
+	if info, err := f.Stat(); err == nil && info.Size() > 2*logLimit {
+		_, _ = f.Seek(-2*logLimit, io.SeekEnd) // the runtime's own words take room too
+	}
+	return parseLog(f, timestamps), nil
 }
 
 // parseLog reads the CRI's log format, "time stream tag text", where the tag P
@@ -106,10 +119,13 @@ func parseLog(r io.Reader, timestamps bool) []string {
 	}
 }
 
+// removeLog removes the log of a run.
 func (e *engine) removeLog(uid, container string, attempt uint32) error {
-	err := os.Remove(filepath.Join(e.logDir(uid), logName(container, attempt)))
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("remove log: %w", err)
+	path := filepath.Join(e.logDir(uid), logName(container, attempt))
+	for _, p := range []string{path, path + rotated} {
+		if err := os.Remove(p); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("remove log: %w", err)
+		}
 	}
 	return nil
 }

@@ -63,6 +63,26 @@ func TestLogs(t *testing.T) {
 			t.Error(diff)
 		}
 	}
+	// A log that was put aside is still the beginning of the log.
+	running := c.service.groups[groupKey(testSub, "rg", "web")].deployment.status.snapshot().Containers["web"]
+	if err := os.Truncate(path, rotateSize); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.service.engine.rotateLog(t.Context(), filepath.Base(filepath.Dir(filepath.Dir(path))), "web", running); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(w.runtime.history(), "reopen "+running.ID) {
+		t.Error("the runtime still writes to the old file")
+	}
+	for p, content := range map[string]string{path + rotated: log, path: "2026-01-01T00:00:01Z stdout F three\n"} {
+		if err := os.WriteFile(p, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if r, err := c.insides.ListLogs(t.Context(), "rg", "web", "web", nil); err != nil || *r.Content != "one\ntwo, whole\nthree\n" {
+		t.Errorf("after rotation: %v, %v", r.Content, err)
+	}
+
 	_, err := c.insides.ListLogs(t.Context(), "rg", "web", "absent", nil)
 	if code := refused(t, err); code != "ContainerNotFound" {
 		t.Errorf("logs of no container: %s", code)

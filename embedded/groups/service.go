@@ -86,12 +86,13 @@ func New(o Options) *Service {
 	s := &Service{options: o, execs: newExecs(), groups: map[string]*group{}, labels: map[string]string{}}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	watcher := newWatcher(o.Runtime, o.Log)
-	s.running.Go(func() { watcher.run(s.ctx) })
 	s.engine = &engine{cri: o.Runtime, images: o.Images, watcher: watcher, cgroups: o.Cgroups, shares: o.Shares, paths: o.Paths,
 		resolver: o.Resolver, registry: o.Registry, mountMemory: o.MountMemory, log: o.Log}
 	if s.engine.mountMemory == nil {
 		s.engine.mountMemory = mountTmpfs
 	}
+	s.running.Go(func() { watcher.run(s.ctx) })
+	s.running.Go(func() { s.rotateLogs(s.ctx) })
 	return s
 }
 

@@ -14,7 +14,9 @@ import (
 //
 //   - what a group sends to a service arrives at the port where that listens;
 //   - what it sends beyond the bridge leaves with the host's address;
-//   - of the host itself it reaches the cloud's own services and nothing else.
+//   - of the host itself it reaches the cloud's own services and nothing else;
+//   - nobody beyond the bridge but the host reaches a group: neither another
+//     network that the host is in, nor the groups of another cloud.
 func firewallUp(o Options) error {
 	c, err := nftables.New()
 	if err != nil {
@@ -28,6 +30,7 @@ func firewallUp(o Options) error {
 	redirect(c, table, o)
 	masquerade(c, table, o)
 	guardHost(c, table, o)
+	guardGroups(c, table, o)
 	if err := c.Flush(); err != nil {
 		return fmt.Errorf("write nftables table %s: %w", o.table(), err)
 	}
@@ -96,6 +99,23 @@ func guardHost(c *nftables.Conn, table *nftables.Table, o Options) {
 		rule(c, chain, from(o.Bridge()), ipv4(), gateway, protocol(s.protocol()), port(s.Listens), accept)
 	}
 	rule(c, chain, from(o.Bridge()), []expr.Any{&expr.Verdict{Kind: expr.VerdictDrop}})
+}
+
+// guardGroups drops what would be passed on to the bridge, answers left out.
+// What the host itself sends is not passed on.
+func guardGroups(c *nftables.Conn, table *nftables.Table, o Options) {
+	chain := c.AddChain(&nftables.Chain{Name: "forward", Table: table, Type: nftables.ChainTypeFilter,
+		Hooknum: nftables.ChainHookForward, Priority: nftables.ChainPriorityFilter})
+	towards := []expr.Any{
+		&expr.Meta{Key: expr.MetaKeyOIFNAME, Register: 1},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: ifname(o.Bridge())},
+	}
+	elsewhere := []expr.Any{
+		&expr.Meta{Key: expr.MetaKeyIIFNAME, Register: 1},
+		&expr.Cmp{Op: expr.CmpOpNeq, Register: 1, Data: ifname(o.Bridge())},
+	}
+	rule(c, chain, towards, established(), []expr.Any{&expr.Verdict{Kind: expr.VerdictAccept}})
+	rule(c, chain, towards, elsewhere, []expr.Any{&expr.Verdict{Kind: expr.VerdictDrop}})
 }
 
 // rule adds a rule made of parts, each a match or a verdict.
