@@ -27,7 +27,7 @@ kube_version := $(foreach p,k8s.io/component-base/version k8s.io/client-go/pkg/v
 # Our own sources, by what they go into. go.mod pins everything else.
 sources = $(shell find $(1) -name '*.go' -not -name '*_test.go' 2>/dev/null)
 
-OURS  := $(addprefix $(BIN)/,frankenetes hyperkube agent hello pause)
+OURS  := $(addprefix $(BIN)/,frankenetes hyperkube await agent hello pause)
 TOOLS := $(addprefix $(BIN)/,containerd containerd-shim-runc-v2 runc cni/bridge cni/host-local cni/loopback agnhost)
 
 .PHONY: help
@@ -78,6 +78,9 @@ $(BIN)/hyperkube: go.mod go.sum $(call sources,cmd/hyperkube node cloud pki agen
 $(BIN)/agent: go.mod go.sum $(call sources,cmd/agent agent) | deps
 	$(GO) build -o $@ -trimpath -ldflags '-s -w -X main.version=$(VERSION)' ./cmd/agent
 
+$(BIN)/await: go.mod go.sum $(call sources,cmd/await) | deps
+	$(GO) build -o $@ -trimpath -ldflags '-s -w' ./cmd/await
+
 $(BIN)/hello: go.mod go.sum $(call sources,cmd/hello) | deps
 	$(GO) build -o $@ -trimpath -ldflags '-s -w -X main.version=$(VERSION)' ./cmd/hello
 
@@ -105,5 +108,5 @@ $(BIN)/cni/host-local: go.mod go.sum | deps
 $(BIN)/agnhost: go.mod go.sum | deps
 	$(GO) build -o $@ -trimpath -ldflags '-s -w' k8s.io/kubernetes/test/images/agnhost
 
-$(BIN)/images/index.json: $(addprefix $(BIN)/,hyperkube agent hello pause agnhost) $(call sources,images cmd/images)
+$(BIN)/images/index.json: $(addprefix $(BIN)/,hyperkube await agent hello pause agnhost) $(call sources,images cmd/images)
 	$(GO) run ./cmd/images -bin $(BIN) -kubernetes $(KUBERNETES) -busybox $(BUSYBOX)

@@ -67,7 +67,7 @@ func (s *signer) apiserver(r *Record, publish string) (component, error) {
 }
 
 func (s *signer) apiserverCommand() []string {
-	return []string{"/usr/local/bin/kube-apiserver",
+	return append(s.after(Etcd, "2379", "kube-apiserver"),
 		arg("bind-address", "0.0.0.0"),
 		arg("secure-port", "6443"),
 		arg("tls-cert-file", secret("server.crt")),
@@ -112,7 +112,7 @@ func (s *signer) apiserverCommand() []string {
 		arg("audit-log-maxage", "30"),
 		arg("audit-log-maxbackup", "3"),
 		arg("audit-log-maxsize", "100"),
-	}
+	)
 }
 
 // kubeletClient is who the API server is to kubelets; bootstrap binds it to

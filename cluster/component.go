@@ -3,6 +3,7 @@ package cluster
 import (
 	"encoding/base64"
 	"fmt"
+	"net"
 	"slices"
 	"strings"
 
@@ -37,6 +38,11 @@ type component struct {
 
 // arg writes a flag with its value.
 func arg(name, value string) string { return "--" + name + "=" + value }
+
+// after starts a program once a component that it needs can be connected to.
+func (s *signer) after(component, port, program string) []string {
+	return []string{"/usr/local/bin/await", net.JoinHostPort(s.fqdn(component), port), "/usr/local/bin/" + program}
+}
 
 // secret is the path of one of a component's files.
 func secret(name string) string { return secretsPath + "/" + name }

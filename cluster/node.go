@@ -28,7 +28,7 @@ func (s *signer) node(identity cloud.Identity) (component, error) {
 	}
 	return component{
 		name: VirtualKubelet,
-		command: []string{"/usr/local/bin/virtual-kubelet",
+		command: append(s.after(APIServer, "6443", "virtual-kubelet"),
 			arg("node-name", nodeName),
 			arg("hostname", s.fqdn(VirtualKubelet)),
 			arg("kubeconfig", secret("kubeconfig")),
@@ -42,7 +42,7 @@ func (s *signer) node(identity cloud.Identity) (component, error) {
 			arg("cloud-config", secret("cloud.json")),
 			arg("resource-group", podsGroup(s.spec.Name)),
 			arg("location", s.spec.Location),
-		},
+		),
 		ports: []int32{kubeletPort, agentPort}, cpu: 1, memory: 1.5,
 		secrets: secrets, identity: &identity,
 	}, nil

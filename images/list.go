@@ -20,7 +20,7 @@ var components = []string{
 // static busybox.
 func All(bin, kubernetes, busybox string) []Image {
 	return []Image{
-		hyperkube(filepath.Join(bin, "hyperkube"), kubernetes),
+		hyperkube(bin, kubernetes),
 		single("pause:1", filepath.Join(bin, "pause"), "pause"),
 		single("agent:latest", filepath.Join(bin, "agent"), "agent"),
 		single("hello:latest", filepath.Join(bin, "hello"), "hello"),
@@ -29,10 +29,12 @@ func All(bin, kubernetes, busybox string) []Image {
 	}
 }
 
-func hyperkube(binary, version string) Image {
+func hyperkube(bin, version string) Image {
 	i := Image{
-		Ref:     Registry + "/hyperkube:" + version,
-		Entries: append(base(), Entry{Path: "usr/local/bin/hyperkube", Source: binary, Mode: 0o755}),
+		Ref: Registry + "/hyperkube:" + version,
+		Entries: append(base(),
+			Entry{Path: "usr/local/bin/hyperkube", Source: filepath.Join(bin, "hyperkube"), Mode: 0o755},
+			Entry{Path: "usr/local/bin/await", Source: filepath.Join(bin, "await"), Mode: 0o755}),
 		Env:     []string{"PATH=/usr/local/bin"},
 	}
 	for _, name := range components {
