@@ -35,7 +35,7 @@ func hyperkube(bin, version string) Image {
 		Entries: append(base(),
 			Entry{Path: "usr/local/bin/hyperkube", Source: filepath.Join(bin, "hyperkube"), Mode: 0o755},
 			Entry{Path: "usr/local/bin/await", Source: filepath.Join(bin, "await"), Mode: 0o755}),
-		Env:     []string{"PATH=/usr/local/bin"},
+		Env: []string{"PATH=/usr/local/bin"},
 	}
 	for _, name := range components {
 		i.Entries = append(i.Entries, Entry{Path: "usr/local/bin/" + name, Link: "hyperkube"})
