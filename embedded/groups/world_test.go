@@ -1,0 +1,93 @@
+package groups
+
+import (
+	"log/slog"
+	"net/netip"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"frankenetes.dev/embedded/dns"
+	"frankenetes.dev/embedded/identity"
+	"frankenetes.dev/embedded/store"
+)
+
+// fakeCgroups remembers which groups have control groups.
+type fakeCgroups struct {
+	mu   sync.Mutex
+	live map[string]bool
+}
+
+func (c *fakeCgroups) Create(uid string, _, _ float64) (string, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.live[uid] = true
+	return "/test/" + uid, nil
+}
+
+func (c *fakeCgroups) Delete(uid string) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.live, uid)
+	return nil
+}
+
+func (c *fakeCgroups) Kill(string, string) error { return nil }
+func (c *fakeCgroups) Close() error              { return nil }
+
+func (c *fakeCgroups) count() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.live)
+}
+
+// fakeShares has one share, "data" of "account", with key "a2V5".
+type fakeShares struct{ dir string }
+
+func (s fakeShares) SharePath(account, share, key string) (string, error) {
+	if account != "account" || share != "data" || key != "a2V5" {
+		return "", ErrNoShare
+	}
+	return s.dir, nil
+}
+
+// fakeIdentities knows one identity.
+type fakeIdentities struct{}
+
+func (fakeIdentities) UserAssigned(id string) (identity.UserAssigned, error) {
+	if !strings.HasSuffix(id, "/userAssignedIdentities/known") {
+		return identity.UserAssigned{}, store.ErrNotFound
+	}
+	return identity.UserAssigned{ID: id, ClientID: "client", PrincipalID: "principal"}, nil
+}
+
+const testImage = "frankenetes.internal/test:1"
+
+// world is a service with everything around it.
+type world struct {
+	runtime *fakeRuntime
+	cgroups *fakeCgroups
+	zone    *dns.Zone
+	store   *store.Store
+	dir     string
+	options Options
+}
+
+func newWorld(t *testing.T) *world {
+	w := &world{runtime: newFakeRuntime(testImage), cgroups: &fakeCgroups{live: map[string]bool{}}, zone: dns.NewZone(), dir: t.TempDir()}
+	var err error
+	if w.store, err = store.Open(filepath.Join(w.dir, "db")); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { w.store.Close() })
+	cri, images := w.runtime.serve(t)
+	w.options = Options{
+		Store: w.store, Identities: fakeIdentities{}, Shares: fakeShares{w.dir}, Runtime: cri, Images: images, Cgroups: w.cgroups,
+		Paths:       Paths{Volumes: filepath.Join(w.dir, "volumes"), Logs: filepath.Join(w.dir, "logs"), Memory: filepath.Join(w.dir, "memory")},
+		MountMemory: func(string) error { return nil }, Zone: w.zone, Resolver: netip.MustParseAddr("10.77.0.1"),
+		PublishOn: netip.MustParseAddr("127.0.0.1"), Location: "local", DNSSuffix: "azurecontainer.io", Registry: "frankenetes.internal",
+		Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
+	}
+	return w
+}
