@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -36,15 +37,14 @@ func Run(ctx context.Context, c Config, log *slog.Logger) error {
 	if err != nil {
 		return fmt.Errorf("listen for agents: %w", err)
 	}
+	// Agents that call meanwhile wait in the listener's queue.
+	if err := n.runtime.Recover(ctx); err != nil {
+		return errors.Join(err, listener.Close())
+	}
 	work, ctx := errgroup.WithContext(ctx)
 	work.Go(func() error { return n.hub.Serve(ctx, listener) })
 	work.Go(func() error { return n.runtime.Run(ctx) })
-	work.Go(func() error {
-		if err := n.runtime.Recover(ctx); err != nil {
-			return err
-		}
-		return n.runKubelet(ctx)
-	})
+	work.Go(func() error { return n.runKubelet(ctx) })
 	return work.Wait()
 }
 

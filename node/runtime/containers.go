@@ -244,7 +244,11 @@ func (r *Runtime) ReopenContainerLog(_ context.Context, id string) error {
 	if c.current() != runtimeapi.ContainerState_CONTAINER_RUNNING {
 		return status.Errorf(codes.FailedPrecondition, "reopen log of container %s: it does not run", c.name())
 	}
-	return c.log.reopen()
+	if err := c.log.reopen(); err != nil {
+		return err
+	}
+	r.record(c.sandbox)
+	return nil
 }
 
 // container finds a container by ID.

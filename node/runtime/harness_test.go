@@ -288,6 +288,9 @@ func (w *world) start() {
 		RootDir: w.root, StateDir: filepath.Join(w.root, "state"), AgentImage: "agent", AgentAddress: w.address,
 		AgentAuthority: w.authority.CertPEM(), Log: log}))
 	ctx, cancel := context.WithCancel(context.Background())
+	if err := w.Recover(ctx); err != nil {
+		t.Fatal(err)
+	}
 	var work sync.WaitGroup
 	for _, part := range []func(context.Context) error{w.Run, func(ctx context.Context) error { return hub.Serve(ctx, listener) }} {
 		work.Go(func() {
@@ -356,9 +359,9 @@ func (w *world) run(pod *v1.Pod, sandbox, name, script string, mounts ...*runtim
 	return id
 }
 
-// watch returns a function that waits until a container is in a state, as the
-// runtime's events have it. It must be called before what leads to the state.
-func (w *world) watch() func(id string, state runtimeapi.ContainerState) *runtimeapi.ContainerStatus {
+// eventually returns a function that waits until something is so, looking again
+// with every event of the runtime. It must be called before what leads there.
+func (w *world) eventually() func(what string, is func() bool) {
 	ctx := bounded(w.t)
 	events := make(chan *runtimeapi.ContainerEventResponse)
 	subscribed := make(chan struct{})
@@ -366,18 +369,29 @@ func (w *world) watch() func(id string, state runtimeapi.ContainerState) *runtim
 		_ = w.GetContainerEvents(ctx, events, func(runtimeapi.RuntimeService_GetContainerEventsClient) { close(subscribed) })
 	}()
 	<-subscribed
-	return func(id string, state runtimeapi.ContainerState) *runtimeapi.ContainerStatus {
+	return func(what string, is func() bool) {
 		w.t.Helper()
-		for {
-			if s := w.status(id); s.State == state {
-				return s
-			}
+		for !is() {
 			select {
 			case <-events:
 			case <-ctx.Done():
-				w.t.Fatalf("container %s never was %s", id, state)
+				w.t.Fatal(what + " never came to be")
 			}
 		}
+	}
+}
+
+// watch returns a function that waits until a container is in a state.
+func (w *world) watch() func(id string, state runtimeapi.ContainerState) *runtimeapi.ContainerStatus {
+	eventually := w.eventually()
+	return func(id string, state runtimeapi.ContainerState) *runtimeapi.ContainerStatus {
+		w.t.Helper()
+		var s *runtimeapi.ContainerStatus
+		eventually("container "+id+" in state "+state.String(), func() bool {
+			s = w.status(id)
+			return s.State == state
+		})
+		return s
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"sync"
@@ -78,6 +79,7 @@ func (l *logCopy) Write(p []byte) (int, error) {
 		return 0, err
 	}
 	n, err := l.file.Write(p)
+	l.offset += int64(n)
 	if err != nil {
 		return n, fmt.Errorf("write log: %w", err)
 	}
@@ -90,11 +92,37 @@ func (l *logCopy) at() int64 {
 	return l.offset
 }
 
-// moveTo notes where in the agent's log the next byte comes from.
-func (l *logCopy) moveTo(offset int64) {
+// moveTo notes where in the agent's log the next byte comes from. It reports
+// whether that is another place than after what was written: the agent's log
+// is bounded and may have dropped lines, or the disk here may be full.
+func (l *logCopy) moveTo(offset int64) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	skipped := offset != l.offset
+	l.offset = offset
+	return skipped
+}
+
+// position returns the offset in the agent's log up to which all is copied,
+// and the size that the file has with that.
+func (l *logCopy) position() (offset, size int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if info, err := os.Stat(l.path); err == nil {
+		size = info.Size()
+	}
+	return l.offset, size
+}
+
+// resume goes on from a recorded position. What was written after it was
+// recorded came from the agent's log byte by byte.
+func (l *logCopy) resume(offset, size int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.offset = offset
+	if info, err := os.Stat(l.path); err == nil && info.Size() > size {
+		l.offset += info.Size() - size
+	}
 }
 
 // follow starts to copy a container's log, once.
@@ -126,7 +154,10 @@ func (r *Runtime) copyLog(c *container) {
 		}
 		err = r.copyFrom(agent, c)
 		var refusal *protocol.Error
-		if err == nil || errors.As(err, &refusal) {
+		if errors.As(err, &refusal) && refusal.Status == http.StatusNotFound {
+			r.exit(c, protocol.State{Phase: protocol.Exited, ExitCode: 137, FinishedAt: time.Now()}, "its agent does not know it")
+		}
+		if err == nil || refusal != nil {
 			return
 		}
 		r.log.Debug("copying a log was interrupted", "container", c.name(), "group", c.sandbox.group, "error", err)
@@ -153,8 +184,8 @@ func (r *Runtime) copyFrom(agent *protocol.Client, c *container) error {
 				r.log.Warn("a part of a log is lost", "container", c.name(), "bytes", n, "error", err)
 			}
 		}
-		if at, ok := log.(interface{ Offset() int64 }); ok {
-			c.log.moveTo(at.Offset())
+		if at, ok := log.(interface{ Offset() int64 }); ok && c.log.moveTo(at.Offset()) {
+			r.record(c.sandbox)
 		}
 		if errors.Is(err, io.EOF) {
 			return nil

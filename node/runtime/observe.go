@@ -87,6 +87,9 @@ func (r *Runtime) finish(c *container, s protocol.State) {
 	case <-c.log.done:
 	case <-c.sandbox.life.Done():
 	}
+	if r.life.Err() != nil {
+		return // the node's next life hears of it again, and completes the log
+	}
 	r.exit(c, s, "")
 }
 

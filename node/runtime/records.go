@@ -1,10 +1,172 @@
 package runtime
 
-import "context"
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
 
-// Recover deletes what groups an earlier life of the node has left.
-func (r *Runtime) Recover(ctx context.Context) error { return r.reconcile(ctx) }
+	"google.golang.org/protobuf/proto"
+	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 
-func (r *Runtime) record(*sandbox) {}
+	"frankenetes.dev/node/images"
+)
 
-func (r *Runtime) unrecord(*sandbox) {}
+// sandboxRecord is what is kept of a sandbox in a file, so that a node which
+// restarts can go on with its group. Environments are left out: they may hold
+// secrets, and a process that runs has its own.
+type sandboxRecord struct {
+	ID         string                  `json:"id"`
+	Namespace  string                  `json:"namespace"`
+	Name       string                  `json:"name"`
+	UID        string                  `json:"uid"`
+	Created    time.Time               `json:"created"`
+	Group      string                  `json:"group"`
+	Ready      bool                    `json:"ready"`
+	IP         string                  `json:"ip"`
+	Images     map[string]images.Image `json:"images"`
+	Config     []byte                  `json:"config"` // a PodSandboxConfig
+	Containers []containerRecord       `json:"containers"`
+}
+
+// containerRecord is what is kept of a container.
+type containerRecord struct {
+	ID       string                    `json:"id"`
+	Config   []byte                    `json:"config"` // a ContainerConfig
+	Image    images.Image              `json:"image"`
+	Created  time.Time                 `json:"created"`
+	State    runtimeapi.ContainerState `json:"state"`
+	Started  time.Time                 `json:"started"`
+	Finished time.Time                 `json:"finished"`
+	ExitCode int32                     `json:"exitCode"`
+	Reason   string                    `json:"reason,omitempty"`
+	Text     string                    `json:"text,omitempty"`
+	LogPath  string                    `json:"logPath"`
+	// LogOffset is the place in the agent's log that byte LogSize of the
+	// file comes from.
+	LogOffset int64 `json:"logOffset"`
+	LogSize   int64 `json:"logSize"`
+}
+
+// record keeps what a restarted node must know of a sandbox. That it cannot be
+// written is no reason to stop: the pod would be started anew.
+func (r *Runtime) record(sb *sandbox) {
+	if r.opts.StateDir == "" {
+		return
+	}
+	sb.writing.Lock()
+	defer sb.writing.Unlock()
+	r.mu.Lock()
+	known := r.sandboxes[sb.id] == sb
+	r.mu.Unlock()
+	if !known {
+		return
+	}
+	err := writeRecord(r.recordPath(sb.id), sb)
+	if err != nil {
+		r.log.Warn("a sandbox cannot be recorded", "pod", sb.namespace+"/"+sb.name, "error", err)
+	}
+}
+
+// unrecord forgets a sandbox that has been removed.
+func (r *Runtime) unrecord(sb *sandbox) {
+	if r.opts.StateDir == "" {
+		return
+	}
+	sb.writing.Lock()
+	defer sb.writing.Unlock()
+	if err := os.Remove(r.recordPath(sb.id)); err != nil && !errors.Is(err, os.ErrNotExist) {
+		r.log.Warn("a record is left over", "error", err)
+	}
+}
+
+func (r *Runtime) recordPath(id string) string { return filepath.Join(r.opts.StateDir, id+".json") }
+
+// writeRecord replaces a sandbox's file as a whole.
+func writeRecord(path string, sb *sandbox) error {
+	rec, err := sb.record()
+	if err != nil {
+		return err
+	}
+	data, err := json.Marshal(rec)
+	if err != nil {
+		return fmt.Errorf("encode record: %w", err)
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return fmt.Errorf("write record: %w", err)
+	}
+	if err := os.WriteFile(path+".new", data, 0o600); err != nil {
+		return fmt.Errorf("write record: %w", err)
+	}
+	if err := os.Rename(path+".new", path); err != nil {
+		return fmt.Errorf("write record: %w", err)
+	}
+	return nil
+}
+
+func (sb *sandbox) record() (sandboxRecord, error) {
+	containers := sb.all()
+	sb.mu.Lock()
+	rec := sandboxRecord{ID: sb.id, Namespace: sb.namespace, Name: sb.name, UID: sb.uid, Created: sb.created,
+		Group: sb.group, Ready: sb.ready, IP: sb.ip, Images: sb.images}
+	config := sb.config
+	sb.mu.Unlock()
+	var err error
+	if rec.Config, err = proto.Marshal(config); err != nil {
+		return rec, fmt.Errorf("encode sandbox: %w", err)
+	}
+	for _, c := range containers {
+		one, err := c.record()
+		if err != nil {
+			return rec, err
+		}
+		rec.Containers = append(rec.Containers, one)
+	}
+	return rec, nil
+}
+
+func (c *container) record() (containerRecord, error) {
+	config := proto.Clone(c.config).(*runtimeapi.ContainerConfig)
+	config.Envs = nil
+	data, err := proto.Marshal(config)
+	if err != nil {
+		return containerRecord{}, fmt.Errorf("encode container %s: %w", c.name(), err)
+	}
+	offset, size := c.log.position()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return containerRecord{ID: c.id, Config: data, Image: c.image, Created: c.created, State: c.state,
+		Started: c.started, Finished: c.finished, ExitCode: c.exitCode, Reason: c.reason, Text: c.text,
+		LogPath: c.log.path, LogOffset: offset, LogSize: size}, nil
+}
+
+// records reads what an earlier life of the node has kept. A file that cannot
+// be understood is as good as none.
+func (r *Runtime) records() []sandboxRecord {
+	if r.opts.StateDir == "" {
+		return nil
+	}
+	entries, err := os.ReadDir(r.opts.StateDir)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		r.log.Warn("records cannot be read", "error", err)
+	}
+	var all []sandboxRecord
+	for _, entry := range entries {
+		path := filepath.Join(r.opts.StateDir, entry.Name())
+		var rec sandboxRecord
+		data, err := os.ReadFile(path)
+		if err == nil && strings.HasSuffix(path, ".json") {
+			err = json.Unmarshal(data, &rec)
+		}
+		if err != nil || rec.ID == "" {
+			r.log.Warn("a record is of no use", "file", path, "error", err)
+			_ = os.Remove(path)
+			continue
+		}
+		all = append(all, rec)
+	}
+	return all
+}

@@ -152,6 +152,9 @@ func (r *Runtime) Run(ctx context.Context) error {
 	r.streams.close()
 	_ = r.volumes.Close()
 	r.tasks.wait()
+	for _, sb := range r.allSandboxes() {
+		r.record(sb)
+	}
 	return err
 }
 

@@ -29,6 +29,8 @@ type sandbox struct {
 	// life ends when the group is gone or given up, with done.
 	life context.Context
 	done context.CancelFunc
+	// writing is held while the sandbox's record is written.
+	writing sync.Mutex
 
 	mu     sync.Mutex
 	config *runtimeapi.PodSandboxConfig

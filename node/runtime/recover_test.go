@@ -1,0 +1,148 @@
+package runtime_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	v1 "k8s.io/api/core/v1"
+	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
+
+	"frankenetes.dev/node/provider"
+)
+
+// pipe makes a named pipe by which a script and a test meet.
+func pipe(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "pipe")
+	if err := syscall.Mkfifo(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestARestartedNodeGoesOnWithItsPods(t *testing.T) {
+	w := newWorld(t)
+	pod := w.pod("web", v1.Container{Name: "main", Image: "shell"}, v1.Container{Name: "done", Image: "shell"})
+	sandbox := w.sandbox(pod)
+	until := w.watch()
+	ended := w.run(pod, sandbox, "done", "exit 4")
+	until(ended, exited)
+	before, after := pipe(t), pipe(t)
+	id := w.run(pod, sandbox, "main", "echo one; echo > "+before+"; read x < "+after+"; echo $x; exit 6")
+	if _, err := os.ReadFile(before); err != nil {
+		t.Fatal(err)
+	}
+	group := w.place.only()
+
+	w.stop()
+	// While the node is away, the process says more, and ends.
+	if err := os.WriteFile(after, []byte("two\n"), 0); err != nil {
+		t.Fatal(err)
+	}
+	w.start()
+	if again := w.place.only(); again != group {
+		t.Fatal("the pod has another group")
+	}
+	s := must[*runtimeapi.PodSandboxStatusResponse](t)(w.PodSandboxStatus(bounded(t), sandbox, false)).Status
+	if s.State != runtimeapi.PodSandboxState_SANDBOX_READY || s.Network.GetIp() == "" || s.Labels["io.kubernetes.pod.uid"] != string(pod.UID) {
+		t.Errorf("the sandbox is %v", s)
+	}
+	if got := w.status(ended); got.State != exited || got.ExitCode != 4 {
+		t.Errorf("the container that had ended is %v", got)
+	}
+	until = w.watch()
+	if got := until(id, exited); got.ExitCode != 6 {
+		t.Errorf("the container that went on ended as %v", got)
+	}
+	if log := w.log(pod, "main"); log != "stdout: one\nstdout: two\n" {
+		t.Errorf("the log is %q, want every line once", log)
+	}
+	if err := w.RemovePodSandbox(bounded(t), sandbox); err != nil {
+		t.Fatal(err)
+	}
+	if left, _ := filepath.Glob(filepath.Join(w.root, "state", "*")); len(left) != 0 {
+		t.Errorf("the records %v are left", left)
+	}
+}
+
+func TestRecordsHoldNoSecrets(t *testing.T) {
+	w := newWorld(t)
+	pod := w.pod("web", v1.Container{Name: "main", Image: "shell"})
+	config := &runtimeapi.ContainerConfig{Metadata: &runtimeapi.ContainerMetadata{Name: "main"},
+		Envs: []*runtimeapi.KeyValue{{Key: "PASSWORD", Value: []byte("hunter2")}}}
+	if _, err := w.CreateContainer(bounded(t), w.sandbox(pod), config, w.sandboxConfig(pod)); err != nil {
+		t.Fatal(err)
+	}
+	files, err := filepath.Glob(filepath.Join(w.root, "state", "*.json"))
+	if err != nil || len(files) != 1 {
+		t.Fatalf("records: %v, %v, want one", files, err)
+	}
+	info := must[os.FileInfo](t)(os.Stat(files[0]))
+	if info.Mode().Perm() != 0o600 {
+		t.Errorf("the record's mode is %v", info.Mode())
+	}
+	if data := must[[]byte](t)(os.ReadFile(files[0])); strings.Contains(string(data), "hunter2") {
+		t.Error("the record holds an environment")
+	}
+}
+
+func TestGroupsWithoutARecordAreDeleted(t *testing.T) {
+	w := newWorld(t)
+	pod := w.pod("web", v1.Container{Name: "main", Image: "shell"})
+	w.sandbox(pod)
+	foreign := provider.Group{Name: "another-nodes", Tags: map[string]string{provider.TagNode: "other"}, Containers: []provider.Container{{Name: "x"}}}
+	w.stop()
+	if err := os.RemoveAll(filepath.Join(w.root, "state")); err != nil {
+		t.Fatal(err)
+	}
+	w.place.silent = true
+	if err := w.place.Create(bounded(t), foreign); err != nil {
+		t.Fatal(err)
+	}
+	w.start()
+	w.place.until(1)
+	if names := w.place.names(); names[0] != "another-nodes" {
+		t.Errorf("the groups %v are left", names)
+	}
+	if list, _ := w.ListPodSandbox(bounded(t), nil); len(list) != 0 {
+		t.Errorf("%d sandboxes are known", len(list))
+	}
+}
+
+func TestAPodWhoseGroupIsGoneIsForgotten(t *testing.T) {
+	w := newWorld(t)
+	pod := w.pod("web", v1.Container{Name: "main", Image: "shell"})
+	w.run(pod, w.sandbox(pod), "main", "exec sleep 1000")
+	w.stop()
+	if err := w.place.Delete(bounded(t), w.place.only().Name); err != nil {
+		t.Fatal(err)
+	}
+	w.start()
+	if list, _ := w.ListContainers(bounded(t), nil); len(list) != 0 {
+		t.Errorf("%d containers are known", len(list))
+	}
+	if left, _ := filepath.Glob(filepath.Join(w.root, "state", "*")); len(left) != 0 {
+		t.Errorf("the records %v are left", left)
+	}
+}
+
+func TestAGroupThatDisappearsIsNoticed(t *testing.T) {
+	w := newWorld(t)
+	pod := w.pod("web", v1.Container{Name: "main", Image: "shell"})
+	sandbox := w.sandbox(pod)
+	id := w.run(pod, sandbox, "main", "exec sleep 1000")
+	eventually := w.eventually()
+	if err := w.place.Delete(bounded(t), w.place.only().Name); err != nil {
+		t.Fatal(err)
+	}
+	eventually("a sandbox that is not ready", func() bool {
+		s := must[*runtimeapi.PodSandboxStatusResponse](t)(w.PodSandboxStatus(bounded(t), sandbox, false)).Status
+		return s.State == runtimeapi.PodSandboxState_SANDBOX_NOTREADY
+	})
+	if got := w.status(id); got.State != exited || got.ExitCode == 0 {
+		t.Errorf("its container is %v", got)
+	}
+}
