@@ -218,8 +218,12 @@ func (s *Service) deleteResourceGroup(ctx context.Context, sub, rg string) error
 	return work.Wait()
 }
 
-// live returns the group's deployment, or nil when it is stopped or at its end.
+// live returns the group's deployment, or nil when it is stopped, at its end,
+// or not there at all.
 func (g *group) live() *deployment {
+	if g == nil {
+		return nil
+	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.deployment

@@ -30,6 +30,7 @@ func (s *Service) put(ctx context.Context, r *arm.Request) (*arm.Response, error
 	// From here on the client may go away, the group is made.
 	ctx = context.WithoutCancel(ctx)
 	g, code := s.get(keyOf(r)), http.StatusOK
+	before := g.live()
 	if g == nil {
 		g, err = s.create(ctx, keyOf(r), spec)
 		code = http.StatusCreated
@@ -39,7 +40,13 @@ func (s *Service) put(ctx context.Context, r *arm.Request) (*arm.Response, error
 	if err != nil {
 		return nil, err
 	}
-	return &arm.Response{Status: code, Header: s.arm.Async(r, g.provisioned), Body: g.view(false)}, nil
+	body := g.view(false)
+	if after := g.live(); after == nil || after != before {
+		// However quick the deployment was, its outcome is for those who ask
+		// the operation: a client takes a failure in this answer for a refusal.
+		body.Properties.ProvisioningState = pending
+	}
+	return &arm.Response{Status: code, Header: s.arm.Async(r, g.provisioned), Body: body}, nil
 }
 
 // specOf reads and checks the group that a request carries.
@@ -220,19 +227,24 @@ func (s *Service) remove(ctx context.Context, g *group) error {
 	return s.engine.removeLogs(uid)
 }
 
-// provisioned waits until the deployment that is current has come up.
+// provisioned waits until the deployment that is current has come up or failed.
 func (g *group) provisioned(ctx context.Context) error {
-	d := g.live()
-	if d == nil {
-		return nil
+	if d := g.live(); d != nil {
+		select {
+		case <-d.status.provisioned:
+		case <-d.done:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		return outcome(d.status.snapshot())
 	}
-	select {
-	case <-d.status.provisioned:
-	case <-d.done:
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	if d.status.snapshot().Provisioning != succeeded {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return outcome(g.snapshot()) // it has ended already
+}
+
+func outcome(s snapshot) error {
+	if s.Provisioning != succeeded {
 		return &arm.Error{Status: http.StatusOK, Code: "Failed", Message: "The async operation failed."}
 	}
 	return nil

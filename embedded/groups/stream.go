@@ -35,7 +35,7 @@ func stream(ctx context.Context, at string, conn *websocket.Conn, size terminalS
 		Stdin: stdin, Stdout: messages{conn}, Tty: true, TerminalSizeQueue: newOnce(size),
 	})
 	cancel()
-	stdin.Close()
+	typed.Close() // the end of input, for who reads it and for who writes it
 	closing(conn, websocket.CloseNormalClosure, "")
 	conn.Close()
 	<-reading
