@@ -31,6 +31,8 @@ import (
 	"k8s.io/kubernetes/pkg/volume/secret"
 	"k8s.io/kubernetes/pkg/volume/util/hostutil"
 	"k8s.io/kubernetes/pkg/volume/util/subpath"
+
+	"frankenetes.dev/node/machine"
 )
 
 // features are the gates of the kubelet that differ from their defaults.
@@ -123,7 +125,7 @@ func (n *node) dependencies(ctx context.Context, config *kubeletconfig.KubeletCo
 		return nil, fmt.Errorf("authenticate the kubelet's clients: %w", err)
 	}
 	reload(ctx.Done())
-	mounts := newMounts()
+	mounts := machine.NewMounts()
 	return &kubelet.Dependencies{
 		KubeClient: clients.kube, HeartbeatClient: clients.heartbeat, EventClient: clients.events.CoreV1(),
 		Recorder:             clients.recorder,

@@ -1,3 +1,8 @@
+// Package node is a Kubernetes node that has no machine: the upstream kubelet,
+// whose container runtime is a cloud. It exists to put the parts together: the
+// kubelet built with injected dependencies and no privileges, the runtime that
+// makes container groups, and the endpoint that agents call. DESIGN.md says why
+// it is done this way.
 package node
 
 import (
@@ -19,7 +24,9 @@ import (
 	"frankenetes.dev/agent/protocol"
 	"frankenetes.dev/cloud"
 	"frankenetes.dev/node/agents"
+	"frankenetes.dev/node/config"
 	"frankenetes.dev/node/images"
+	"frankenetes.dev/node/machine"
 	"frankenetes.dev/node/provider/aci"
 	"frankenetes.dev/node/runtime"
 	"frankenetes.dev/pki"
@@ -27,7 +34,7 @@ import (
 
 // Run is a node until the context is done. The pods' groups outlive it. The
 // kubelet has goroutines that end only with the process.
-func Run(ctx context.Context, c Config, log *slog.Logger) error {
+func Run(ctx context.Context, c config.Config, log *slog.Logger) error {
 	klog.SetSlogLogger(log)
 	n := &node{config: c, log: log}
 	if err := n.prepare(); err != nil {
@@ -50,12 +57,12 @@ func Run(ctx context.Context, c Config, log *slog.Logger) error {
 
 // node is the parts of a node.
 type node struct {
-	config  Config
+	config  config.Config
 	log     *slog.Logger
 	images  *images.Service
 	runtime *runtime.Runtime
 	hub     *agents.Hub
-	machine *machine
+	machine *machine.Machine
 
 	mu sync.Mutex
 	// pod finds a pod once there is a kubelet.
@@ -70,16 +77,16 @@ func (n *node) prepare() error {
 	if err := os.MkdirAll(n.config.RootDir, 0o700); err != nil {
 		return fmt.Errorf("make root directory: %w", err)
 	}
-	config, err := cloud.Load(n.config.CloudConfig)
+	place, err := cloud.Load(n.config.CloudConfig)
 	if err != nil {
 		return err
 	}
-	conn, err := cloud.Connect(config)
+	conn, err := cloud.Connect(place)
 	if err != nil {
 		return err
 	}
 	if n.config.Location == "" {
-		n.config.Location = config.Location
+		n.config.Location = place.Location
 	}
 	authority, server, err := n.agentAuthority()
 	if err != nil {
@@ -90,7 +97,7 @@ func (n *node) prepare() error {
 		OnConnect:    func(id protocol.ID, c *protocol.Client) { n.runtime.Connected(id, c) },
 		OnDisconnect: func(id protocol.ID) { n.runtime.Disconnected(id) },
 	})
-	n.images = images.NewService(images.Registry{Client: conn.HTTPClient(), Host: config.Registry, Token: conn.Token}, n.config.RootDir)
+	n.images = images.NewService(images.Registry{Client: conn.HTTPClient(), Host: place.Registry, Token: conn.Token}, n.config.RootDir)
 	n.runtime, err = runtime.New(runtime.Options{
 		NodeName:   n.config.NodeName,
 		Provider:   aci.New(conn.Groups, n.config.ResourceGroup, n.config.Location),
@@ -100,12 +107,13 @@ func (n *node) prepare() error {
 		RootDir:    n.config.RootDir,
 		StateDir:   filepath.Join(n.config.RootDir, "frankenetes"),
 		AgentImage: n.config.AgentImage, AgentAddress: n.config.AgentAddress, AgentAuthority: authority.CertPEM(),
-		Registry: config.Registry, Log: n.log.With("part", "runtime"),
+		Registry: place.Registry, Log: n.log.With("part", "runtime"),
 	})
 	if err != nil {
 		return err
 	}
-	n.machine = newMachine(n.config, n.runtime)
+	n.machine = machine.New(machine.Size{Name: n.config.NodeName, CPUs: n.config.CPU, Memory: uint64(n.config.Memory.Value())},
+		n.config.RootDir, n.runtime.Usage)
 	return nil
 }
 

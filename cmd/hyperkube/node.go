@@ -11,11 +11,12 @@ import (
 	"syscall"
 
 	"frankenetes.dev/node"
+	"frankenetes.dev/node/config"
 )
 
 // virtualKubelet runs the node until SIGTERM.
 func virtualKubelet(args []string) int {
-	config, err := node.ParseFlags(args, os.Stderr)
+	c, err := config.ParseFlags(args, os.Stderr)
 	if errors.Is(err, flag.ErrHelp) {
 		return 0
 	}
@@ -26,11 +27,11 @@ func virtualKubelet(args []string) int {
 	ctx, done := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	defer done()
 	level := slog.LevelInfo
-	if config.Verbosity > 0 {
+	if c.Verbosity > 0 {
 		level = slog.LevelDebug
 	}
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level}))
-	if err := node.Run(ctx, config, log); err != nil {
+	if err := node.Run(ctx, c, log); err != nil {
 		log.Error("the node has failed", "error", err)
 		return 1
 	}

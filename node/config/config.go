@@ -1,9 +1,6 @@
-// Package node is a Kubernetes node that has no machine: the upstream kubelet,
-// whose container runtime is a cloud. It exists to put the parts together: the
-// kubelet built with injected dependencies and no privileges, the runtime that
-// makes container groups, and the endpoint that agents call. DESIGN.md says why
-// it is done this way.
-package node
+// Package config is the command line of a node. It is apart from the node
+// itself so that reading it needs no kubelet.
+package config
 
 import (
 	"errors"
