@@ -61,6 +61,10 @@ func (h *Hub) redeem(token string) (protocol.ID, bool) {
 // enrolment answers EnrolPath and nothing else.
 func (h *Hub) enrolment() http.Handler {
 	mux := http.NewServeMux()
+	// Whoever asks for anything else is told no more than that.
+	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
+		http.Error(w, "only agents enrol here", http.StatusUnauthorized)
+	})
 	mux.HandleFunc("POST "+protocol.EnrolPath, func(w http.ResponseWriter, r *http.Request) {
 		request, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxRequest))
 		if err != nil {

@@ -20,16 +20,17 @@ func testTLS(m *machine) {
 	api := m.address("frankenetes", "apiserver")
 	node := m.address("frankenetes", "virtual-kubelet")
 	conn := m.connect()
-	for name, address := range map[string]string{
-		"etcd":           net.JoinHostPort(etcd, "2379"),
-		"API server":     net.JoinHostPort(api, "6443"),
-		"kubelet":        net.JoinHostPort(node, "10250"),
-		"agent endpoint": net.JoinHostPort(node, "10300"),
-		"ARM":            strings.TrimPrefix(conn.ResourceManager, "https://"),
+	arm := strings.TrimPrefix(conn.ResourceManager, "https://")
+	for _, server := range []struct{ name, address, paths string }{
+		{"etcd", net.JoinHostPort(etcd, "2379"), "/ /version /health /metrics /v3/kv/range"},
+		{"API server", net.JoinHostPort(api, "6443"), "/ /version /api/v1/secrets /metrics /openapi/v2"},
+		{"kubelet", net.JoinHostPort(node, "10250"), "/pods /metrics /stats/summary /logs/ /configz /exec/default/x/y /healthz"},
+		{"agent endpoint", net.JoinHostPort(node, "10300"), "/ /v1/enrol /v1/hello"},
+		{"ARM", arm, "/ /subscriptions /subscriptions?api-version=2021-04-01 /nonsense"},
 	} {
-		m.t.Run(name, func(t *testing.T) {
-			refusesPlain(t, address)
-			refusesStrangers(t, address)
+		m.t.Run(server.name, func(t *testing.T) {
+			refusesPlain(t, server.address)
+			refusesStrangers(t, server.address, strings.Fields(server.paths))
 		})
 	}
 }
@@ -48,14 +49,13 @@ func refusesPlain(t *testing.T, address string) {
 }
 
 // refusesStrangers speaks TLS, but shows neither certificate nor token.
-func refusesStrangers(t *testing.T, address string) {
+func refusesStrangers(t *testing.T, address string, paths []string) {
 	t.Helper()
 	client := http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{
 		// Who the server is does not matter here; who we are does.
 		TLSClientConfig: &tls.Config{InsecureSkipVerify: true},
 	}}
-	for _, path := range []string{"/", "/version", "/v3/kv/range", "/pods", "/api/v1/secrets", "/v1/enrol",
-		"/subscriptions?api-version=2021-04-01"} {
+	for _, path := range paths {
 		res, err := client.Get("https://" + address + path)
 		if err != nil {
 			continue // the handshake was refused

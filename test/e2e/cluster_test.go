@@ -176,7 +176,7 @@ func testExec(m *machine) {
 	if got := m.kubectlWith(strings.NewReader("what I said"), "exec", "-i", "volumes", "--", "cat"); got != "what I said" {
 		m.t.Errorf("cat: %q", got)
 	}
-	stdout, stderr, code := m.call(nil, "frankenetes", "kubectl", "exec", "volumes", "--", "sh", "-c", "echo out; echo err >&2; exit 7")
+	stdout, stderr, code := m.call(nil, "frankenetes", "kubectl", "exec", "volumes", "-c", "main", "--", "sh", "-c", "echo out; echo err >&2; exit 7")
 	if stdout != "out\n" || !strings.HasPrefix(stderr, "err\n") || code != 7 {
 		m.t.Errorf("stdout %q, stderr %q, exit code %d", stdout, stderr, code)
 	}
@@ -268,8 +268,10 @@ func testJobs(m *machine) {
 	if got := m.kubectl("logs", "job/third-time-lucky"); got != "try number 3\n" {
 		m.t.Errorf("last try: %q", got)
 	}
-	if got := m.kubectl("logs", "job/third-time-lucky", "--previous"); got != "try number 2\n" {
-		m.t.Errorf("try before: %q", got)
+	m.kubectl("wait", "pod/once-more", "--for=jsonpath={.status.containerStatuses[0].restartCount}=1", "--timeout", patience.String())
+	m.kubectl("wait", "pod/once-more", "--for=condition=Ready", "--timeout", patience.String())
+	if got := m.kubectl("logs", "once-more", "--previous"); got != "first run\n" {
+		m.t.Errorf("log of the run before: %q", got)
 	}
 	m.kubectl("wait", "pod/fails", "--for=jsonpath={.status.phase}=Failed", "--timeout", patience.String())
 	got := m.kubectl("get", "pod", "fails", "-o",
