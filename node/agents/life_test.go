@@ -215,7 +215,7 @@ func TestEnrolmentSpeaksOnlyOfEnrolment(t *testing.T) {
 			t.Fatal(err)
 		}
 		resp.Body.Close()
-		if resp.StatusCode != http.StatusNotFound {
+		if resp.StatusCode != http.StatusUnauthorized {
 			t.Errorf("%s: %s", path, resp.Status)
 		}
 	}
