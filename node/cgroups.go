@@ -3,6 +3,7 @@ package node
 import (
 	v1 "k8s.io/api/core/v1"
 	"k8s.io/kubernetes/pkg/kubelet/cm"
+	"k8s.io/kubernetes/pkg/kubelet/lifecycle"
 )
 
 // noCgroups is a container manager for a node on which no container runs.
@@ -20,4 +21,22 @@ type noPodCgroups struct{ cm.PodContainerManager }
 // GetPodCgroupConfig returns no limits.
 func (noPodCgroups) GetPodCgroupConfig(*v1.Pod, v1.ResourceName) (*cm.ResourceConfig, error) {
 	return nil, nil
+}
+
+// GetAllocateResourcesPodAdmitHandler returns the manager's say in what pods may
+// have.
+func (n noCgroups) GetAllocateResourcesPodAdmitHandler() lifecycle.PodAdmitHandler {
+	return fixedSize{n.ContainerManager.GetAllocateResourcesPodAdmitHandler()}
+}
+
+// fixedSize refuses to resize pods: a container group is as large as it was
+// made. The refusal comes before the kubelet has noted the new size as given.
+type fixedSize struct{ lifecycle.PodAdmitHandler }
+
+// Admit decides on a pod that is new or to be resized.
+func (f fixedSize) Admit(attrs *lifecycle.PodAdmitAttributes) lifecycle.PodAdmitResult {
+	if attrs.Operation == lifecycle.ResizeOperation {
+		return lifecycle.PodAdmitResult{Reason: v1.PodReasonInfeasible, Message: "a container group's size is fixed when it is made"}
+	}
+	return f.PodAdmitHandler.Admit(attrs)
 }
