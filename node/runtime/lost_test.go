@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"frankenetes.dev/agent/protocol"
+	"frankenetes.dev/node/images"
 )
 
 // callers are the agents that are connected.
@@ -36,11 +37,13 @@ func TestWhenAGroupIsLost(t *testing.T) {
 		"gone":                                  {ago(time.Second), false, nil, true},
 		"one agent away for a moment":           {ago(30 * time.Second), true, callers{protocol.PodAgent: true}, false},
 		"one agent away, the others there":      {ago(2 * time.Minute), true, callers{protocol.PodAgent: true}, true},
+		"the pod agent too, but not all":        {ago(2 * time.Minute), true, callers{"db": true}, true},
+		"not listed, one still talking":         {ago(30 * time.Second), false, callers{"db": true}, false},
 		"all away: the network may be at fault": {ago(2 * time.Minute), true, nil, false},
 		"all away for long":                     {ago(6 * time.Minute), true, nil, true},
 	} {
 		r := &Runtime{opts: Options{Agents: c.connected}}
-		sb := &sandbox{ready: true, group: "g", absent: c.absent}
+		sb := &sandbox{ready: true, group: "g", absent: c.absent, images: map[string]images.Image{"web": {}, "db": {}}}
 		if why := r.lost(sb, c.listed, now); (why != "") != c.lost {
 			t.Errorf("%s: lost says %q", name, why)
 		}

@@ -54,15 +54,24 @@ func (r *Runtime) lost(sb *sandbox, listed bool, now time.Time) string {
 	if !sb.ready || sb.group == "" || len(sb.absent) == 0 {
 		return ""
 	}
-	_, podAgent := r.opts.Agents.Connected(protocol.ID{Group: sb.group, Container: protocol.PodAgent})
-	if !listed && !podAgent {
+	anyone := r.hears(sb, protocol.PodAgent)
+	for name := range sb.images {
+		anyone = anyone || r.hears(sb, name)
+	}
+	if !listed && !anyone {
 		return "its container group is gone"
 	}
 	for name, since := range sb.absent {
 		away := now.Sub(since)
-		if podAgent && away > containerLost || away > groupLost {
+		if anyone && away > containerLost || away > groupLost {
 			return fmt.Sprintf("the agent of container %s has not called for %s", name, away.Round(time.Second))
 		}
 	}
 	return ""
+}
+
+// hears reports whether the agent of a container is connected.
+func (r *Runtime) hears(sb *sandbox, name string) bool {
+	_, ok := r.opts.Agents.Connected(protocol.ID{Group: sb.group, Container: name})
+	return ok
 }
