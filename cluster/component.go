@@ -117,9 +117,9 @@ func broken(name string, g *cloud.Group, log func() string) error {
 	}
 }
 
-// restartsBeforeBroken is how often a component may fail while those that it
-// needs are still starting.
-const restartsBeforeBroken = 3
+// restartsBeforeBroken is how often a component may fail before we say that it
+// does not run: once may be chance.
+const restartsBeforeBroken = 2
 
 func trouble(g *cloud.Group) string {
 	if g.Properties == nil {

@@ -178,7 +178,7 @@ func TestWhatIsWrongWithAComponent(t *testing.T) {
 		"runs":                  {group("Running", aci.ContainerPropertiesInstanceView{CurrentState: current("Running", "", 0)}), ""},
 		"between two tries":     {group("Running", aci.ContainerPropertiesInstanceView{CurrentState: current("Terminated", "Error", 1)}), ""},
 		"ended":                 {group("Failed", aci.ContainerPropertiesInstanceView{CurrentState: current("Terminated", "Error", 9)}), "exit code 9"},
-		"fails again and again": {group("Running", aci.ContainerPropertiesInstanceView{RestartCount: &restarts}), "failed 3 times"},
+		"fails again and again": {group("Running", aci.ContainerPropertiesInstanceView{RestartCount: &restarts}), "failed 2 times"},
 		"no image":              {group("Pending", aci.ContainerPropertiesInstanceView{CurrentState: current("Waiting", "ImagePullBackOff: x", 0)}), "image"},
 	} {
 		if got := trouble(c.group); (got == "") != (c.want == "") || !strings.Contains(got, c.want) {

@@ -17,12 +17,15 @@ var errStopping = errors.New("the embedded cloud is stopping")
 
 // Status is what a running daemon says of itself.
 type Status struct {
-	Running  bool      `json:"running"`
-	PID      int       `json:"pid"`
-	Since    time.Time `json:"since"`
-	Home     string    `json:"home"`
-	Endpoint string    `json:"endpoint"`
-	Subnet   string    `json:"subnet"`
+	Running bool      `json:"running"`
+	PID     int       `json:"pid"`
+	Since   time.Time `json:"since"`
+	Home    string    `json:"home"`
+	// ID is made from Home; the bridge, cgroup, nftables table and runtime
+	// directory of this cloud are named by it.
+	ID       string `json:"id"`
+	Endpoint string `json:"endpoint"`
+	Subnet   string `json:"subnet"`
 	// Containerd is its version.
 	Containerd string `json:"containerd"`
 	// Groups is the number of container groups, deployed or not.
@@ -96,7 +99,8 @@ func (d *daemon) report(ctx context.Context) Status {
 		version = "not answering: " + err.Error()
 	}
 	return Status{
-		Running: true, PID: os.Getpid(), Since: d.began, Home: d.options.Home, Endpoint: d.url(loopback.String()),
+		Running: true, PID: os.Getpid(), Since: d.began,
+		Home: d.options.Home, ID: d.options.id(), Endpoint: d.url(loopback.String()),
 		Subnet: d.settings.Subnet.String(), Containerd: version, Groups: d.groups.Count(),
 	}
 }

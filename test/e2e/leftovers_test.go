@@ -2,8 +2,8 @@ package e2e
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -19,34 +19,14 @@ type traces struct {
 	tag string
 }
 
-// traces finds the tag by the cloud's bridge; the cloud must run.
+// traces asks the cloud, which must run, for its tag.
 func (m *machine) traces() traces {
 	m.t.Helper()
-	for _, link := range links(m.t) {
-		tag, ours := strings.CutPrefix(link.Attrs().Name, "fk")
-		if !ours {
-			continue
-		}
-		if _, err := os.Stat("/run/frankenetes/" + tag); err == nil && mentions("/run/frankenetes/"+tag, m.home) {
-			return traces{tag: tag}
-		}
+	var status struct{ ID string }
+	if err := json.Unmarshal([]byte(m.run("cloud", "status", "-o", "json")), &status); err != nil || len(status.ID) != 8 {
+		m.t.Fatalf("the cloud's id is %q, %v", status.ID, err)
 	}
-	m.t.Fatal("the cloud's bridge is not there")
-	return traces{}
-}
-
-// mentions tells whether a file directly below dir contains text.
-func mentions(dir, text string) bool {
-	found := false
-	_ = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || !d.Type().IsRegular() {
-			return nil
-		}
-		data, _ := os.ReadFile(path)
-		found = found || bytes.Contains(data, []byte(text))
-		return nil
-	})
-	return found
+	return traces{tag: status.ID}
 }
 
 // groups lists what is left of container groups: processes, cgroups, network
@@ -55,6 +35,7 @@ func (tr traces) groups(t *testing.T, home string) []string {
 	t.Helper()
 	var left []string
 	left = append(left, tr.processes(t)...)
+	left = append(left, tr.containers()...)
 	left = append(left, tr.ports(t)...)
 	for _, m := range mounts(t) {
 		if strings.Contains(m, tr.tag) || strings.Contains(m, home) {
@@ -79,6 +60,22 @@ func (tr traces) processes(t *testing.T) []string {
 		}
 		name, _ := os.ReadFile(filepath.Join(filepath.Dir(path), "comm"))
 		left = append(left, fmt.Sprintf("process %s of %s", strings.TrimSpace(string(name)), path))
+	}
+	return left
+}
+
+// containers finds what the container runtime still knows, and addresses that
+// are still taken.
+func (tr traces) containers() []string {
+	var left []string
+	for _, pattern := range []string{
+		"c/io.containerd.runtime.v2.task/k8s.io/*",
+		"c/io.containerd.grpc.v1.cri/sandboxes/*",
+		"c/io.containerd.grpc.v1.cri/containers/*",
+		"leases/*/10.*",
+	} {
+		found, _ := filepath.Glob("/run/frankenetes/" + tr.tag + "/" + pattern)
+		left = append(left, found...)
 	}
 	return left
 }

@@ -1,0 +1,225 @@
+package e2e
+
+import (
+	"bufio"
+	"encoding/json"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// TestFailures does to a cluster what goes wrong in life.
+func TestFailures(t *testing.T) {
+	m := newMachine(t)
+	part := func(name string, fn func(m *machine)) {
+		t.Helper()
+		ok := t.Run(name, func(t *testing.T) {
+			sub := *m
+			sub.t = t
+			fn(&sub)
+		})
+		if !ok {
+			t.FailNow()
+		}
+	}
+	part("somebody who is not root", testNotRoot)
+	part("a port that is taken", testPortTaken)
+	part("up that is interrupted cleans up", testUpInterrupted)
+	part("up that takes too long cleans up", testUpTimeout)
+
+	m.run("up")
+	part("a daemon that dies", testDaemonDies)
+	part("pause and resume that are killed", testKilledVerbs)
+	part("an etcd that cannot start", testBrokenEtcd)
+	m.run("down", "--yes")
+}
+
+// expect calls frankenetes, which must fail as it should.
+func (m *machine) expect(code int, says string, args ...string) {
+	m.t.Helper()
+	out, got := m.try(args...)
+	if got != code || !strings.Contains(out, says) || !strings.Contains(out, "hint: ") {
+		m.t.Errorf("frankenetes %s: exit code %d, want %d with %q and a hint\n%s", strings.Join(args, " "), got, code, says, out)
+	}
+}
+
+func testNotRoot(m *machine) {
+	cmd := exec.Command(filepath.Join(m.bin, "frankenetes"), "up")
+	cmd.Env = append(m.env, "FRANKENETES_HOME=/var/lib/frankenetes-of-nobody")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+	out, _ := cmd.CombinedOutput()
+	if cmd.ProcessState.ExitCode() != 6 || !strings.Contains(string(out), "root") {
+		m.t.Errorf("exit code %d\n%s", cmd.ProcessState.ExitCode(), out)
+	}
+}
+
+func testPortTaken(m *machine) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	defer l.Close()
+	port := strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
+	m.expect(4, port, "up", "--port", port)
+	m.nothingThere()
+}
+
+// nothingThere checks that a failed up has left no cluster behind.
+func (m *machine) nothingThere() {
+	m.t.Helper()
+	if out := m.run("list", "-o", "name"); out != "" {
+		m.t.Errorf("there is still %q", out)
+	}
+	expectNothing(m.t, "after a failed up", m.traces().groups(m.t, m.home))
+}
+
+// after starts frankenetes and returns it once it has printed a line with text.
+func (m *machine) after(text string, args ...string) *exec.Cmd {
+	m.t.Helper()
+	cmd := exec.Command(filepath.Join(m.bin, "frankenetes"), args...)
+	cmd.Env = m.env
+	stderr, err := cmd.StderrPipe()
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		m.t.Fatal(err)
+	}
+	lines := bufio.NewScanner(stderr)
+	for lines.Scan() {
+		if strings.Contains(lines.Text(), text) {
+			// Whatever else it prints must not block it.
+			go func() {
+				for lines.Scan() {
+				}
+			}()
+			return cmd
+		}
+	}
+	_ = cmd.Wait()
+	m.t.Fatalf("frankenetes %s ended without saying %q", strings.Join(args, " "), text)
+	return nil
+}
+
+func testUpInterrupted(m *machine) {
+	up := m.after("✓ Certificates", "up")
+	if err := up.Process.Signal(os.Interrupt); err != nil {
+		m.t.Fatal(err)
+	}
+	_ = up.Wait()
+	if code := up.ProcessState.ExitCode(); code != 130 {
+		m.t.Errorf("an interrupted up ends with %d, want 130", code)
+	}
+	m.nothingThere()
+}
+
+func testUpTimeout(m *machine) {
+	m.expect(7, "not done after 1s", "up", "--timeout", "1s")
+	m.nothingThere()
+}
+
+// testDaemonDies kills the cloud's daemon; nothing that runs in the cloud may
+// notice, and a new daemon must know it all.
+func testDaemonDies(m *machine) {
+	m.kubectl("run", "witness", "--image=frankenetes.internal/hello")
+	m.kubectl("wait", "pod/witness", "--for=condition=Ready", "--timeout", patience.String())
+	var cloud struct{ PID int }
+	if err := json.Unmarshal([]byte(m.run("cloud", "status", "-o", "json")), &cloud); err != nil {
+		m.t.Fatal(err)
+	}
+	if err := syscall.Kill(cloud.PID, syscall.SIGKILL); err != nil {
+		m.t.Fatal(err)
+	}
+	m.expect(5, "not running", "status")
+	m.run("cloud", "start")
+	var status struct {
+		State      string
+		Components []struct {
+			Name, State string
+			Restarts    int
+		}
+	}
+	m.eventually("all components run as before", func() error {
+		return json.Unmarshal([]byte(m.run("status", "-o", "json")), &status)
+	})
+	if status.State != "Running" {
+		m.t.Errorf("status: %+v", status)
+	}
+	for _, c := range status.Components {
+		if c.Restarts != 0 {
+			m.t.Errorf("%s was restarted %d times", c.Name, c.Restarts)
+		}
+	}
+	m.eventually("the API server answers", func() error { return m.answered("get", "nodes") })
+	if got := m.kubectl("get", "pod", "witness", "-o", "jsonpath={.status.containerStatuses[0].restartCount}"); got != "0" {
+		m.t.Errorf("the pod was restarted %s times", got)
+	}
+}
+
+// answered tells whether kubectl succeeds.
+func (m *machine) answered(args ...string) error {
+	out, code := m.try(append([]string{"kubectl"}, args...)...)
+	if code != 0 {
+		return &exitError{out: out, code: code}
+	}
+	return nil
+}
+
+type exitError struct {
+	out  string
+	code int
+}
+
+func (e *exitError) Error() string { return "exit code " + strconv.Itoa(e.code) + ": " + e.out }
+
+// testKilledVerbs kills pause and resume half way; calling them again must
+// finish the job.
+func testKilledVerbs(m *machine) {
+	kill := func(text, verb string) {
+		m.t.Helper()
+		cmd := m.after(text, verb)
+		if err := cmd.Process.Kill(); err != nil {
+			m.t.Fatal(err)
+		}
+		_ = cmd.Wait()
+	}
+	marks := m.traces()
+	kill("✓ Node", "pause")
+	m.run("pause")
+	expectNothing(m.t, "after a pause that was killed and called again", marks.groups(m.t, m.home))
+	kill("✓ etcd", "resume")
+	m.run("resume")
+	m.kubectl("wait", "pod/witness", "--for=condition=Ready", "--timeout", patience.String())
+	kill("✓ API server", "pause")
+	m.run("resume")
+	m.kubectl("wait", "pod/witness", "--for=condition=Ready", "--timeout", patience.String())
+}
+
+// testBrokenEtcd hides etcd's log from it, which it must refuse to live with,
+// and gives it back: nothing may be lost.
+func testBrokenEtcd(m *machine) {
+	m.run("pause")
+	logs, err := filepath.Glob(filepath.Join(m.home, "shares", "*", "etcd", "data", "member", "wal", "*.wal"))
+	if err != nil || len(logs) == 0 {
+		m.t.Fatalf("etcd's log: %v, %v", logs, err)
+	}
+	whole, err := os.ReadFile(logs[0])
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	if err := os.WriteFile(logs[0], []byte("this is no log"), 0o600); err != nil {
+		m.t.Fatal(err)
+	}
+	m.expect(5, "etcd does not run", "resume")
+	m.run("pause")
+	if err := os.WriteFile(logs[0], whole, 0o600); err != nil {
+		m.t.Fatal(err)
+	}
+	m.run("resume")
+	m.kubectl("wait", "pod/witness", "--for=condition=Ready", "--timeout", patience.String())
+}
