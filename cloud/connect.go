@@ -81,7 +81,7 @@ func (c *Connection) Token(ctx context.Context) (string, error) {
 	scope := strings.TrimSuffix(c.options.Cloud.Services[azcloud.ResourceManager].Audience, "/") + "/.default"
 	t, err := c.credential.GetToken(ctx, policy.TokenRequestOptions{Scopes: []string{scope}})
 	if err != nil {
-		return "", fmt.Errorf("get token of cloud %s: %w", c.Name, err)
+		return "", fmt.Errorf("get token of cloud %s: %w", c.Name, explain(err))
 	}
 	return t.Token, nil
 }
@@ -137,21 +137,4 @@ func (c Config) tokenCredential(opts azcore.ClientOptions) (azcore.TokenCredenti
 		return azidentity.NewDefaultAzureCredential(&azidentity.DefaultAzureCredentialOptions{
 			ClientOptions: opts, DisableInstanceDiscovery: private, TenantID: c.TenantID})
 	}
-}
-
-// IsNotFound reports whether a request failed because its object does not exist.
-func IsNotFound(err error) bool { return hasStatus(err, http.StatusNotFound) }
-
-// Code returns the cloud's error code, empty when the error is not the cloud's.
-func Code(err error) string {
-	var e *azcore.ResponseError
-	if errors.As(err, &e) {
-		return e.ErrorCode
-	}
-	return ""
-}
-
-func hasStatus(err error, status int) bool {
-	var e *azcore.ResponseError
-	return errors.As(err, &e) && e.StatusCode == status
 }

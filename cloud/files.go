@@ -26,11 +26,11 @@ type Share struct {
 func (c *Connection) AccountKey(ctx context.Context, resourceGroup, account string) (key, files string, err error) {
 	props, err := c.Accounts.GetProperties(ctx, resourceGroup, account, nil)
 	if err != nil {
-		return "", "", fmt.Errorf("get storage account %s: %w", account, err)
+		return "", "", fmt.Errorf("get storage account %s: %w", account, explain(err))
 	}
 	keys, err := c.Accounts.ListKeys(ctx, resourceGroup, account, nil)
 	if err != nil {
-		return "", "", fmt.Errorf("list keys of storage account %s: %w", account, err)
+		return "", "", fmt.Errorf("list keys of storage account %s: %w", account, explain(err))
 	}
 	if len(keys.Keys) == 0 || props.Properties == nil || props.Properties.PrimaryEndpoints == nil || props.Properties.PrimaryEndpoints.File == nil {
 		return "", "", fmt.Errorf("storage account %s has no key or no file service", account)
@@ -42,12 +42,12 @@ func (c *Connection) AccountKey(ctx context.Context, resourceGroup, account stri
 func (c *Connection) OpenShare(account, key, files, name string) (*Share, error) {
 	cred, err := service.NewSharedKeyCredential(account, key)
 	if err != nil {
-		return nil, fmt.Errorf("open file share %s/%s: %w", account, name, err)
+		return nil, fmt.Errorf("open file share %s/%s: %w", account, name, explain(err))
 	}
 	client, err := share.NewClientWithSharedKeyCredential(strings.TrimSuffix(files, "/")+"/"+name, cred,
 		&share.ClientOptions{ClientOptions: azcore.ClientOptions{Transport: c.http, Retry: c.options.Retry}})
 	if err != nil {
-		return nil, fmt.Errorf("open file share %s/%s: %w", account, name, err)
+		return nil, fmt.Errorf("open file share %s/%s: %w", account, name, explain(err))
 	}
 	return &Share{name: account + "/" + name, client: client}, nil
 }
@@ -58,13 +58,13 @@ func (s *Share) Write(ctx context.Context, name string, content []byte) error {
 	part := name + ".part"
 	f := s.client.NewRootDirectoryClient().NewFileClient(part)
 	if _, err := f.Create(ctx, int64(len(content)), nil); err != nil {
-		return fmt.Errorf("write %s on file share %s: %w", name, s.name, err)
+		return fmt.Errorf("write %s on file share %s: %w", name, s.name, explain(err))
 	}
 	if err := f.UploadBuffer(ctx, content, nil); err != nil {
-		return fmt.Errorf("write %s on file share %s: %w", name, s.name, err)
+		return fmt.Errorf("write %s on file share %s: %w", name, s.name, explain(err))
 	}
 	if _, err := f.Rename(ctx, name, &file.RenameOptions{ReplaceIfExists: to.Ptr(true)}); err != nil {
-		return fmt.Errorf("write %s on file share %s: %w", name, s.name, err)
+		return fmt.Errorf("write %s on file share %s: %w", name, s.name, explain(err))
 	}
 	return nil
 }
@@ -77,12 +77,12 @@ func (s *Share) Read(ctx context.Context, name string) ([]byte, error) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read %s on file share %s: %w", name, s.name, err)
+		return nil, fmt.Errorf("read %s on file share %s: %w", name, s.name, explain(err))
 	}
 	defer got.Body.Close()
 	var buf bytes.Buffer
 	if _, err := io.Copy(&buf, got.Body); err != nil {
-		return nil, fmt.Errorf("read %s on file share %s: %w", name, s.name, err)
+		return nil, fmt.Errorf("read %s on file share %s: %w", name, s.name, explain(err))
 	}
 	return buf.Bytes(), nil
 }

@@ -21,7 +21,7 @@ type Group = armcontainerinstance.ContainerGroup
 // before its containers run.
 func (c *Connection) PutGroup(ctx context.Context, resourceGroup, name string, g Group) error {
 	if _, err := c.Groups.BeginCreateOrUpdate(ctx, resourceGroup, name, g, nil); err != nil {
-		return fmt.Errorf("create container group %s/%s: %w", resourceGroup, name, err)
+		return fmt.Errorf("create container group %s/%s: %w", resourceGroup, name, explain(err))
 	}
 	return nil
 }
@@ -33,7 +33,7 @@ func (c *Connection) GetGroup(ctx context.Context, resourceGroup, name string) (
 		return nil, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("get container group %s/%s: %w", resourceGroup, name, err)
+		return nil, fmt.Errorf("get container group %s/%s: %w", resourceGroup, name, explain(err))
 	}
 	return &got.ContainerGroup, nil
 }
@@ -46,7 +46,7 @@ func (c *Connection) DeleteGroup(ctx context.Context, resourceGroup, name string
 		_, err = poller.PollUntilDone(ctx, &runtime.PollUntilDoneOptions{Frequency: pollFrequency})
 	}
 	if err != nil && !IsNotFound(err) {
-		return fmt.Errorf("delete container group %s/%s: %w", resourceGroup, name, err)
+		return fmt.Errorf("delete container group %s/%s: %w", resourceGroup, name, explain(err))
 	}
 	return nil
 }
@@ -61,7 +61,7 @@ func (c *Connection) ListGroups(ctx context.Context, resourceGroup string) ([]*G
 			return nil, nil
 		}
 		if err != nil {
-			return nil, fmt.Errorf("list container groups of %s: %w", resourceGroup, err)
+			return nil, fmt.Errorf("list container groups of %s: %w", resourceGroup, explain(err))
 		}
 		all = append(all, page.Value...)
 	}
@@ -77,7 +77,7 @@ func (c *Connection) Logs(ctx context.Context, resourceGroup, group, container s
 	}
 	got, err := c.Containers.ListLogs(ctx, resourceGroup, group, container, &opts)
 	if err != nil {
-		return "", fmt.Errorf("get logs of container group %s/%s: %w", resourceGroup, group, err)
+		return "", fmt.Errorf("get logs of container group %s/%s: %w", resourceGroup, group, explain(err))
 	}
 	if got.Content == nil {
 		return "", nil
@@ -93,11 +93,11 @@ func (c *Connection) Exec(ctx context.Context, resourceGroup, group, container, 
 		TerminalSize: &armcontainerinstance.ContainerExecRequestTerminalSize{Rows: to.Ptr[int32](24), Cols: to.Ptr[int32](80)},
 	}, nil)
 	if err != nil {
-		return "", fmt.Errorf("run %s in container group %s/%s: %w", command, resourceGroup, group, err)
+		return "", fmt.Errorf("run %s in container group %s/%s: %w", command, resourceGroup, group, explain(err))
 	}
 	out, err := c.readExec(ctx, *got.WebSocketURI, *got.Password)
 	if err != nil {
-		return out, fmt.Errorf("run %s in container group %s/%s: %w", command, resourceGroup, group, err)
+		return out, fmt.Errorf("run %s in container group %s/%s: %w", command, resourceGroup, group, explain(err))
 	}
 	return out, nil
 }

@@ -29,7 +29,7 @@ func (c *Connection) PutResourceGroup(ctx context.Context, name, location string
 	_, err := c.ResourceGroups.CreateOrUpdate(ctx, name, armresources.ResourceGroup{
 		Location: &location, Tags: pointers(tags)}, nil)
 	if err != nil {
-		return fmt.Errorf("create resource group %s: %w", name, err)
+		return fmt.Errorf("create resource group %s: %w", name, explain(err))
 	}
 	return nil
 }
@@ -41,7 +41,7 @@ func (c *Connection) GetResourceGroup(ctx context.Context, name string) (*Resour
 		return nil, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("get resource group %s: %w", name, err)
+		return nil, fmt.Errorf("get resource group %s: %w", name, explain(err))
 	}
 	return &got.ResourceGroup, nil
 }
@@ -52,7 +52,7 @@ func (c *Connection) ListResourceGroups(ctx context.Context) ([]*ResourceGroup, 
 	for pager := c.ResourceGroups.NewListPager(nil); pager.More(); {
 		page, err := pager.NextPage(ctx)
 		if err != nil {
-			return nil, fmt.Errorf("list resource groups: %w", err)
+			return nil, fmt.Errorf("list resource groups: %w", explain(err))
 		}
 		all = append(all, page.Value...)
 	}
@@ -67,7 +67,7 @@ func (c *Connection) DeleteResourceGroup(ctx context.Context, name string) error
 		_, err = poller.PollUntilDone(ctx, &runtime.PollUntilDoneOptions{Frequency: pollFrequency})
 	}
 	if err != nil && !IsNotFound(err) {
-		return fmt.Errorf("delete resource group %s: %w", name, err)
+		return fmt.Errorf("delete resource group %s: %w", name, explain(err))
 	}
 	return nil
 }
@@ -88,9 +88,28 @@ func (c *Connection) PutAccount(ctx context.Context, resourceGroup, name, locati
 		_, err = poller.PollUntilDone(ctx, &runtime.PollUntilDoneOptions{Frequency: pollFrequency})
 	}
 	if err != nil {
-		return fmt.Errorf("create storage account %s: %w", name, err)
+		return fmt.Errorf("create storage account %s: %w", name, explain(err))
 	}
 	return nil
+}
+
+// ListAccounts returns the names of a resource group's storage accounts; none
+// when the resource group does not exist.
+func (c *Connection) ListAccounts(ctx context.Context, resourceGroup string) ([]string, error) {
+	var names []string
+	for pager := c.Accounts.NewListByResourceGroupPager(resourceGroup, nil); pager.More(); {
+		page, err := pager.NextPage(ctx)
+		if IsNotFound(err) {
+			return nil, nil
+		}
+		if err != nil {
+			return nil, fmt.Errorf("list storage accounts of %s: %w", resourceGroup, explain(err))
+		}
+		for _, account := range page.Value {
+			names = append(names, *account.Name)
+		}
+	}
+	return names, nil
 }
 
 // PutShare makes a file share with the given quota in GiB.
@@ -98,7 +117,7 @@ func (c *Connection) PutShare(ctx context.Context, resourceGroup, account, name 
 	_, err := c.FileShares.Create(ctx, resourceGroup, account, name, armstorage.FileShare{
 		FileShareProperties: &armstorage.FileShareProperties{ShareQuota: &quota}}, nil)
 	if err != nil {
-		return fmt.Errorf("create file share %s/%s: %w", account, name, err)
+		return fmt.Errorf("create file share %s/%s: %w", account, name, explain(err))
 	}
 	return nil
 }
@@ -113,7 +132,7 @@ type Identity struct {
 func (c *Connection) PutIdentity(ctx context.Context, resourceGroup, name, location string) (Identity, error) {
 	got, err := c.Identities.CreateOrUpdate(ctx, resourceGroup, name, armmsi.Identity{Location: &location}, nil)
 	if err != nil {
-		return Identity{}, fmt.Errorf("create identity %s: %w", name, err)
+		return Identity{}, fmt.Errorf("create identity %s: %w", name, explain(err))
 	}
 	return Identity{ID: *got.ID, ClientID: *got.Properties.ClientID, principalID: *got.Properties.PrincipalID}, nil
 }
@@ -131,7 +150,7 @@ func (c *Connection) AllowContributor(ctx context.Context, id Identity, resource
 			RoleDefinitionID: &role,
 		}}, nil)
 	if err != nil && Code(err) != "RoleAssignmentExists" {
-		return fmt.Errorf("give identity its role on resource group %s: %w", resourceGroup, err)
+		return fmt.Errorf("give identity its role on resource group %s: %w", resourceGroup, explain(err))
 	}
 	return nil
 }

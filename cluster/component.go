@@ -150,6 +150,18 @@ func trouble(g *cloud.Group) string {
 	return ""
 }
 
+// running tells whether every container of a group runs at this moment; a
+// group that restarts one is Running all the same.
+func running(g *cloud.Group) bool {
+	if g == nil || g.Properties == nil {
+		return false
+	}
+	return !slices.ContainsFunc(g.Properties.Containers, func(c *aci.Container) bool {
+		return c.Properties == nil || c.Properties.InstanceView == nil || c.Properties.InstanceView.CurrentState == nil ||
+			deref(c.Properties.InstanceView.CurrentState.State) != "Running"
+	})
+}
+
 // ended tells whether a group will not start its containers again.
 func ended(g *cloud.Group) bool {
 	view := g.Properties.InstanceView

@@ -89,7 +89,7 @@ func (s *subject) stopEtcd(ctx context.Context) (string, error) {
 		return "", err
 	}
 	detail := "was not running"
-	if g != nil && g.Properties.InstanceView != nil && deref(g.Properties.InstanceView.State) == "Running" {
+	if running(g) {
 		detail = "ended by itself"
 		if err := s.endEtcd(ctx); err != nil {
 			detail = fmt.Sprintf("killed (%v)", err)
@@ -108,10 +108,7 @@ func (s *subject) endEtcd(ctx context.Context) error {
 	}
 	return poll(ctx, func() (bool, error) {
 		g, err := s.cloud.GetGroup(ctx, s.name(), Etcd)
-		if err != nil || g == nil || g.Properties.InstanceView == nil {
-			return g == nil, err
-		}
-		return deref(g.Properties.InstanceView.State) != "Running", nil
+		return err == nil && !running(g), err
 	})
 }
 

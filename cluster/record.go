@@ -71,20 +71,12 @@ type storage struct {
 // openStorage finds the storage account of the cluster's resource group; its
 // account is empty when there is none.
 func openStorage(ctx context.Context, c *cloud.Connection, name string) (storage, error) {
-	for pager := c.Accounts.NewListByResourceGroupPager(name, nil); pager.More(); {
-		page, err := pager.NextPage(ctx)
-		if cloud.IsNotFound(err) {
-			return storage{}, nil
-		}
-		if err != nil {
-			return storage{}, fmt.Errorf("list storage accounts of %s: %w", name, err)
-		}
-		for _, a := range page.Value {
-			key, files, err := c.AccountKey(ctx, name, *a.Name)
-			return storage{account: *a.Name, key: key, files: files}, err
-		}
+	accounts, err := c.ListAccounts(ctx, name)
+	if err != nil || len(accounts) == 0 {
+		return storage{}, err
 	}
-	return storage{}, nil
+	key, files, err := c.AccountKey(ctx, name, accounts[0])
+	return storage{account: accounts[0], key: key, files: files}, err
 }
 
 // load reads a cluster's record. The error's kind is NotFound when there is no
