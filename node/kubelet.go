@@ -17,6 +17,7 @@ import (
 	"k8s.io/kubernetes/pkg/credentialprovider"
 	"k8s.io/kubernetes/pkg/kubelet"
 	kubeletconfig "k8s.io/kubernetes/pkg/kubelet/apis/config"
+	"k8s.io/kubernetes/pkg/kubelet/cadvisor"
 	"k8s.io/kubernetes/pkg/kubelet/cm"
 	kubecontainer "k8s.io/kubernetes/pkg/kubelet/container"
 	"k8s.io/kubernetes/pkg/kubelet/server"
@@ -34,6 +35,8 @@ import (
 
 	"frankenetes.dev/node/machine"
 )
+
+var _ cadvisor.Interface = (*machine.Machine)(nil)
 
 // features are the gates of the kubelet that differ from their defaults.
 var features = map[string]bool{
