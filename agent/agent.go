@@ -8,6 +8,8 @@
 // that ends is dialled again, and nothing is lost meanwhile.
 package agent
 
+//lint:file-ignore SA1019 net/http serves listeners and dials addresses; here it is the dialler that serves, on the one connection.
+
 import (
 	"context"
 	"crypto/tls"
