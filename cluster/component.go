@@ -31,7 +31,9 @@ type component struct {
 	secrets map[string][]byte
 	// share, when set, is mounted at sharePath.
 	share, sharePath string
-	identity         *cloud.Identity
+	// scratch is a directory that outlives the container, not the group.
+	scratch  string
+	identity *cloud.Identity
 	// publish asks for a port on the cloud's loopback address.
 	publish string
 }
@@ -69,6 +71,11 @@ func (c component) group(spec Spec, st storage) cloud.Group {
 			&aci.VolumeMount{Name: to.Ptr("share"), MountPath: &c.sharePath})
 		props.Volumes = append(props.Volumes, &aci.Volume{Name: to.Ptr("share"), AzureFile: &aci.AzureFileVolume{
 			ShareName: &c.share, StorageAccountName: &st.account, StorageAccountKey: &st.key}})
+	}
+	if c.scratch != "" {
+		container.VolumeMounts = append(container.VolumeMounts,
+			&aci.VolumeMount{Name: to.Ptr("scratch"), MountPath: &c.scratch})
+		props.Volumes = append(props.Volumes, &aci.Volume{Name: to.Ptr("scratch"), EmptyDir: map[string]any{}})
 	}
 	if len(c.ports) > 0 {
 		props.IPAddress = &aci.IPAddress{

@@ -44,6 +44,8 @@ func (s *signer) node(identity cloud.Identity) (component, error) {
 			arg("location", s.spec.Location),
 		),
 		ports: []int32{kubeletPort, agentPort}, cpu: 1, memory: 1.5,
+		// By what it keeps there, a kubelet that was restarted knows its pods.
+		scratch: "/var/lib/kubelet",
 		secrets: secrets, identity: &identity,
 	}, nil
 }
