@@ -37,8 +37,11 @@ func (s *signer) store() (component, error) {
 			arg("peer-trusted-ca-file", secret("ca.crt")),
 			arg("peer-cert-file", secret("server.crt")),
 			arg("peer-key-file", secret("server.key")),
-			// A share stalls now and then; there is no other member to take over.
-			arg("election-timeout", "5000"),
+			// At every start, the only member waits up to a whole election
+			// timeout before it elects itself, and there is no other to
+			// take over when the share stalls.
+			arg("heartbeat-interval", "50"),
+			arg("election-timeout", "250"),
 			arg("quota-backend-bytes", strconv.Itoa(4<<30)),
 			arg("logger", "zap"),
 			arg("log-level", "warn"),

@@ -56,7 +56,7 @@ func (s *subject) kube() (*kube, error) {
 
 // awaitReady waits until the API server says that it is ready.
 func (k *kube) awaitReady(ctx context.Context) error {
-	return poll(ctx, func() (bool, error) { return k.ready(ctx), nil })
+	return pollUpTo(ctx, pollEvery, func() (bool, error) { return k.ready(ctx), nil })
 }
 
 // readyTimeout bounds one question: an API server on its way up may accept a

@@ -72,16 +72,22 @@ func (s *subject) put(ctx context.Context, c component, err error) (since time.T
 	return since, err
 }
 
-// pollEvery is the pause between two looks at a group; it grows to pollAtMost,
-// since a cloud far away limits how often it may be asked.
+// pollEvery is the pause between two looks at something; where it is the cloud
+// that is asked, the pause grows to pollAtMost, since a cloud far away limits
+// how often it may be asked.
 const (
 	pollEvery  = 50 * time.Millisecond
-	pollAtMost = 2 * time.Second
+	pollAtMost = time.Second
 )
 
 // poll calls look, with growing pauses, until it says done or fails.
 func poll(ctx context.Context, look func() (done bool, err error)) error {
-	for pause := pollEvery; ; pause = min(pause*5/4, pollAtMost) {
+	return pollUpTo(ctx, pollAtMost, look)
+}
+
+// pollUpTo is poll with pauses that grow to atMost.
+func pollUpTo(ctx context.Context, atMost time.Duration, look func() (done bool, err error)) error {
+	for pause := pollEvery; ; pause = min(pause*5/4, atMost) {
 		done, err := look()
 		if done || err != nil {
 			return err
