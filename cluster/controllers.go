@@ -44,7 +44,7 @@ func (s *signer) controller(name, program, user string) (component, error) {
 	}
 	return component{
 		name: name,
-		command: append(s.after(APIServer, "6443", program),
+		command: []string{"/usr/local/bin/" + program,
 			arg("kubeconfig", secret("kubeconfig")),
 			arg("authentication-kubeconfig", secret("kubeconfig")),
 			arg("authorization-kubeconfig", secret("kubeconfig")),
@@ -56,7 +56,7 @@ func (s *signer) controller(name, program, user string) (component, error) {
 			arg("tls-private-key-file", secret("server.key")),
 			arg("leader-elect", "true"),
 			arg("profiling", "false"),
-		),
+		},
 		cpu: 1, memory: 1,
 		secrets: map[string][]byte{
 			"kubeconfig": kubeconfig, "ca.crt": s.cluster.CertPEM(),

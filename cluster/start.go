@@ -13,7 +13,9 @@ func (s *subject) startSteps(first ...string) []Step {
 	return []Step{
 		{Name: "etcd", Needs: first, Run: s.startEtcd},
 		{Name: "API server", Needs: first, Run: s.startAPIServer},
-		{Name: "Controllers", Needs: first, Run: s.startControllers},
+		// Controllers that start before the API server is ready wait for it in
+		// pauses of seconds, and take the processors from it meanwhile.
+		{Name: "Controllers", Needs: []string{"API server"}, Run: s.startControllers},
 		{Name: "Node", Needs: first, Run: s.startNode},
 		{Name: "Access", Needs: []string{"API server"}, Run: s.allowAccess},
 	}
@@ -60,16 +62,14 @@ func (s *subject) startControllers(ctx context.Context) (string, error) {
 			if err != nil {
 				return err
 			}
-			return s.guard(ctx, c.name, s.onceReady(func(ctx context.Context) error {
-				return kube.awaitLease(ctx, lease, since)
-			}))
+			return s.guard(ctx, c.name, func(ctx context.Context) error { return kube.awaitLease(ctx, lease, since) })
 		}
 	}
 	manager := func() (component, error) { return s.signer.controllerManager(s.record) }
 	return "controller manager, scheduler", both(
 		start(manager, controllerManagerLease),
 		start(s.signer.scheduler, schedulerLease),
-		func() error { return s.onceReady(kube.awaitServiceAccount)(ctx) })
+		func() error { return kube.awaitServiceAccount(ctx) })
 }
 
 func (s *subject) startNode(ctx context.Context) (string, error) {
