@@ -7,8 +7,9 @@ import (
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 )
 
-// PullImage makes an image present: it asks the registry for it with the given
-// credential, unless the pod's group runs it already. It returns the image's ID.
+// PullImage makes an image present and returns its ID. The registry is asked for
+// it with the given credential, unless the pod's group was made with the same
+// one: that another pod had a right to an image does not give this pod one.
 func (s *Service) PullImage(ctx context.Context, spec *runtimeapi.ImageSpec, auth *runtimeapi.AuthConfig,
 	sandbox *runtimeapi.PodSandboxConfig) (string, error) {
 	full, err := Normalise(spec.GetImage())
@@ -19,10 +20,15 @@ func (s *Service) PullImage(ctx context.Context, spec *runtimeapi.ImageSpec, aut
 	s.mu.Lock()
 	e, known := s.pods[uid][full]
 	s.mu.Unlock()
-	if !known {
-		if e, err = s.read(ctx, full, auth); err != nil {
+	if !known || !sameAccount(e.account, auth) {
+		asked, err := s.read(ctx, full, auth)
+		if err != nil {
 			return "", err
 		}
+		if !known {
+			e.image = asked.image
+		}
+		e.account = auth
 	}
 	s.mu.Lock()
 	s.present[full] = e
@@ -31,6 +37,20 @@ func (s *Service) PullImage(ctx context.Context, spec *runtimeapi.ImageSpec, aut
 		s.assign(uid, full, e)
 	}
 	return e.image.ID, nil
+}
+
+// sameAccount reports whether two credentials are equal; none and an empty one
+// are.
+func sameAccount(a, b *Account) bool {
+	for _, field := range []func(*Account) string{
+		(*Account).GetUsername, (*Account).GetPassword, (*Account).GetAuth,
+		(*Account).GetIdentityToken, (*Account).GetRegistryToken,
+	} {
+		if field(a) != field(b) {
+			return false
+		}
+	}
+	return true
 }
 
 // ImageStatus returns a present image, by name or ID; one that is not present

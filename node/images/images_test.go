@@ -233,6 +233,36 @@ func TestAPrivateImageIsKnownAfterItsPull(t *testing.T) {
 	}
 }
 
+func TestOneSecretDoesNotOpenAnImageToAnotherPod(t *testing.T) {
+	ctx := context.Background()
+	const private = "docker.io/library/private:latest"
+	s := &shelf{ids: map[string]string{private: "one"}}
+	service := images.NewService(s, "/")
+	joe := &runtimeapi.AuthConfig{Username: "joe"}
+	pull := func(uid string, auth *runtimeapi.AuthConfig) (string, error) {
+		return service.PullImage(ctx, &runtimeapi.ImageSpec{Image: "private"}, auth, sandboxOf(uid))
+	}
+	if _, err := pull("joes", joe); err != nil {
+		t.Fatal(err)
+	}
+	for _, uid := range []string{"stranger", "friend"} {
+		if _, _, err := service.ForPod(ctx, uid, "private", corev1.PullIfNotPresent); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := pull("stranger", nil); err == nil {
+		t.Error("a pod without a secret got an image that another pod's secret had opened")
+	}
+	s.put(private, "two")
+	if id, err := pull("friend", &runtimeapi.AuthConfig{Username: "ann"}); err != nil || id != "one" {
+		t.Errorf("a pod with a secret of its own got %q, %v, want the image that its group was made of", id, err)
+	}
+	reads := s.reads.Load()
+	if _, err := pull("joes", &runtimeapi.AuthConfig{Username: "joe"}); err != nil || s.reads.Load() != reads {
+		t.Errorf("the registry was asked again for what the same secret has opened: %v", err)
+	}
+}
+
 func TestAnImageThatMayNotBePulledMustBePresent(t *testing.T) {
 	ctx := context.Background()
 	service := images.NewService(&shelf{ids: map[string]string{web: "one"}}, "/")
