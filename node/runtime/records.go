@@ -16,8 +16,8 @@ import (
 )
 
 // sandboxRecord is what is kept of a sandbox in a file, so that a node which
-// restarts can go on with its group. Environments are left out: they may hold
-// secrets, and a process that runs has its own.
+// restarts can go on with its group. Environments and command lines are left
+// out: they may hold secrets, and a process that runs has its own.
 type sandboxRecord struct {
 	ID         string                  `json:"id"`
 	Namespace  string                  `json:"namespace"`
@@ -130,7 +130,7 @@ func (sb *sandbox) record() (sandboxRecord, error) {
 
 func (c *container) record() (containerRecord, error) {
 	config := proto.Clone(c.config).(*runtimeapi.ContainerConfig)
-	config.Envs = nil
+	config.Envs, config.Command, config.Args = nil, nil, nil
 	data, err := proto.Marshal(config)
 	if err != nil {
 		return containerRecord{}, fmt.Errorf("encode container %s: %w", c.name(), err)
