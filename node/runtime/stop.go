@@ -30,23 +30,27 @@ func (r *Runtime) StopContainer(ctx context.Context, id string, timeout int64) e
 			return fmt.Errorf("stop container %s: %w", c.name(), err)
 		}
 	}
+	if ended {
+		return nil
+	}
+	if ended, err = r.ask(ctx, c, "SIGKILL", killTimeout); err != nil {
+		return fmt.Errorf("kill container %s: %w", c.name(), err)
+	}
 	if !ended {
-		if _, err = r.ask(ctx, c, "SIGKILL", 0); err != nil {
-			return fmt.Errorf("kill container %s: %w", c.name(), err)
-		}
+		return fmt.Errorf("kill container %s: it has not ended within %s", c.name(), killTimeout)
 	}
 	return nil
 }
 
-// ask sends a signal and waits for the container's end, for ever if the time
-// is zero. It reports whether the container has ended.
+// killTimeout bounds the wait for the end of a container that is killed, longer
+// than for its agent: who could not be asked gives the better reason.
+const killTimeout = agentTimeout + 30*time.Second
+
+// ask sends a signal and waits that long for the container's end. It reports
+// whether the container has ended.
 func (r *Runtime) ask(ctx context.Context, c *container, signal string, wait time.Duration) (bool, error) {
-	var late <-chan time.Time
-	if wait > 0 {
-		timer := time.NewTimer(wait)
-		defer timer.Stop()
-		late = timer.C
-	}
+	late := time.NewTimer(wait)
+	defer late.Stop()
 	failed := make(chan error, 1)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -58,7 +62,7 @@ func (r *Runtime) ask(ctx context.Context, c *container, signal string, wait tim
 	select {
 	case <-c.ended:
 		return true, nil
-	case <-late:
+	case <-late.C:
 		return false, nil
 	case err := <-failed:
 		if c.current() == runtimeapi.ContainerState_CONTAINER_EXITED {
