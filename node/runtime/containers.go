@@ -91,6 +91,7 @@ func (r *Runtime) start(ctx context.Context, c *container) (protocol.State, erro
 	for {
 		agent, err := r.client(ctx, c.sandbox, c.name())
 		if err != nil {
+			r.miss(c.sandbox, c.name())
 			return protocol.State{}, err
 		}
 		state, err := agent.Start(ctx, p)

@@ -3,8 +3,12 @@ package runtime
 import (
 	"context"
 	"errors"
+	"path/filepath"
 	"testing"
 	"time"
+
+	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
+	remote "k8s.io/cri-client/pkg"
 
 	"frankenetes.dev/agent/protocol"
 	"frankenetes.dev/node/images"
@@ -22,6 +26,55 @@ func (callers) Await(context.Context, protocol.ID) (*protocol.Client, error) {
 func (c callers) Connected(id protocol.ID) (*protocol.Client, bool) { return nil, c[id.Container] }
 
 func (callers) Forget(string) {}
+
+// silent are agents that never call.
+type silent struct{ callers }
+
+func (silent) Await(ctx context.Context, _ protocol.ID) (*protocol.Client, error) {
+	<-ctx.Done()
+	return nil, context.Cause(ctx)
+}
+
+// pending is a runtime with one sandbox and its container, neither of which has
+// an agent.
+func pending(state runtimeapi.ContainerState) (*Runtime, *sandbox) {
+	r := &Runtime{opts: Options{Agents: silent{}}, nudge: make(chan struct{}, 1), life: context.Background()}
+	sb := r.newSandbox("default", "web", "uid")
+	sb.group = "g"
+	config := &runtimeapi.ContainerConfig{Metadata: &runtimeapi.ContainerMetadata{Name: "web"}, Command: []string{"run"}}
+	c := &container{id: "id", sandbox: sb, config: config, state: state}
+	r.containers = map[string]*container{c.id: c}
+	return r, sb
+}
+
+func TestAnAgentThatNeverCallsIsMissed(t *testing.T) {
+	r, sb := pending(runtimeapi.ContainerState_CONTAINER_CREATED)
+	c := r.containers["id"]
+	c.log = newLogCopy(filepath.Join(t.TempDir(), "log"))
+	c.ended = make(chan struct{})
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if err := r.StartContainer(ctx, "id"); err == nil {
+		t.Fatal("a container without an agent has started")
+	}
+	r.opts.Agents = callers{protocol.PodAgent: true}
+	if why := r.lost(sb, true, time.Now().Add(containerLost+time.Second)); why == "" {
+		t.Error("its group is not given up")
+	}
+	select {
+	case <-r.nudge:
+	default:
+		t.Error("nobody looks whether it comes")
+	}
+}
+
+func TestACommandHasNotTimedOutIfTheAgentIsAway(t *testing.T) {
+	r, _ := pending(runtimeapi.ContainerState_CONTAINER_RUNNING)
+	_, _, err := r.ExecSync(context.Background(), "id", []string{"probe"}, time.Millisecond)
+	if err == nil || errors.Is(err, remote.ErrCommandTimedOut) {
+		t.Errorf("ExecSync = %v, want an error that is no time-out of the command", err)
+	}
+}
 
 func TestWhenAGroupIsLost(t *testing.T) {
 	now := time.Now()

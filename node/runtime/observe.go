@@ -45,14 +45,22 @@ func (r *Runtime) Disconnected(id protocol.ID) {
 	r.mu.Lock()
 	sb := r.groups[id.Group]
 	r.mu.Unlock()
-	if sb == nil || sb.life.Err() != nil {
+	if sb != nil {
+		r.miss(sb, id.Container)
+	}
+}
+
+// miss notes that an agent is away, be it that it has never called, so that its
+// group is given up if it stays so.
+func (r *Runtime) miss(sb *sandbox, name string) {
+	sb.mu.Lock()
+	defer sb.mu.Unlock()
+	if sb.life.Err() != nil || r.hears(sb, name) {
 		return
 	}
-	sb.mu.Lock()
-	if _, known := sb.absent[id.Container]; !known {
-		sb.absent[id.Container] = time.Now()
+	if _, known := sb.absent[name]; !known {
+		sb.absent[name] = time.Now()
 	}
-	sb.mu.Unlock()
 	r.lookSoon()
 }
 

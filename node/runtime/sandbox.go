@@ -39,7 +39,7 @@ type sandbox struct {
 	// containers by ID, volumes by the pod's names for them.
 	containers map[string]*container
 	volumes    map[string]*volume
-	// absent are the agents that have been connected and are not, since when.
+	// absent are the agents that were needed and are not connected, since when.
 	absent map[string]time.Time
 }
 

@@ -92,8 +92,14 @@ func (r *Runtime) ExecSync(ctx context.Context, id string, cmd []string, timeout
 		run, cancel = context.WithTimeout(ctx, timeout)
 		defer cancel()
 	}
+	agent, err := r.client(run, c.sandbox, c.name())
+	if err != nil {
+		// That the agent is away says nothing of the command: a probe whose
+		// command times out kills the container, one that fails so does not.
+		return nil, nil, fmt.Errorf("run %q: its agent is not connected: %w", strings.Join(cmd, " "), err)
+	}
 	stdout, stderr := &output{}, &output{}
-	err = r.exec(run, c, protocol.Exec{Process: id, Args: cmd}, protocol.Streams{Stdout: stdout, Stderr: stderr})
+	err = execute(run, agent, protocol.Exec{Process: id, Args: cmd}, protocol.Streams{Stdout: stdout, Stderr: stderr})
 	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
 		err = fmt.Errorf("%w: %q timed out after %s", remote.ErrCommandTimedOut, strings.Join(cmd, " "), timeout)
 		return nil, nil, err
@@ -107,6 +113,10 @@ func (r *Runtime) exec(ctx context.Context, c *container, e protocol.Exec, s pro
 	if err != nil {
 		return err
 	}
+	return execute(ctx, agent, e, s)
+}
+
+func execute(ctx context.Context, agent *protocol.Client, e protocol.Exec, s protocol.Streams) error {
 	code, err := agent.Exec(ctx, e, s)
 	if err != nil {
 		return err
