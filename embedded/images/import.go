@@ -8,12 +8,12 @@ package images
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	"github.com/containerd/containerd/v2/client"
@@ -30,6 +30,8 @@ const (
 	snapshotter = "overlayfs"
 	// sightPause is the time between two looks whether the CRI sees an image.
 	sightPause = 5 * time.Millisecond
+	// sightTimeout bounds them: the note is taken in milliseconds.
+	sightTimeout = time.Minute
 )
 
 // managed is the label by which containerd's CRI plugin knows its images.
@@ -58,27 +60,26 @@ func (i *Importer) Import(ctx context.Context) error {
 		return fmt.Errorf("import images: %w", err)
 	}
 	defer func() { _ = done(context.WithoutCancel(ctx)) }()
-	var copied int
+	var copied atomic.Int32
 	work, workCtx := errgroup.WithContext(ctx)
 	for _, manifest := range index.Manifests {
 		name := manifest.Annotations[ocispec.AnnotationRefName]
 		if name == "" {
 			continue
 		}
-		have, err := i.has(ctx, name, manifest)
-		if err != nil {
-			return err
-		}
-		if have {
-			continue
-		}
-		copied++
-		work.Go(func() error { return i.one(workCtx, name, manifest) })
+		work.Go(func() error {
+			have, err := i.has(workCtx, name, manifest)
+			if err != nil || have {
+				return err
+			}
+			copied.Add(1)
+			return i.one(workCtx, name, manifest)
+		})
 	}
 	if err := work.Wait(); err != nil {
 		return err
 	}
-	i.Log.Info("images imported", "copied", copied, "of", len(index.Manifests), "took", time.Since(started).Round(time.Millisecond))
+	i.Log.Info("images imported", "copied", copied.Load(), "of", len(index.Manifests), "took", time.Since(started).Round(time.Millisecond))
 	return nil
 }
 
@@ -179,6 +180,8 @@ func (i *Importer) copyBlob(ctx context.Context, cs content.Store, blob ocispec.
 // awaitSight waits until the CRI plugin has taken note of an image, which it
 // does a moment after containerd's image event and tells nobody.
 func (i *Importer) awaitSight(ctx context.Context, name string, want ocispec.Descriptor) error {
+	ctx, cancel := context.WithTimeout(ctx, sightTimeout)
+	defer cancel()
 	for {
 		status, err := i.CRI.ImageStatus(ctx, &runtimeapi.ImageStatusRequest{Image: &runtimeapi.ImageSpec{Image: name}, Verbose: false})
 		if err != nil {
@@ -191,7 +194,7 @@ func (i *Importer) awaitSight(ctx context.Context, name string, want ocispec.Des
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("wait for image %s (%s): %w", name, want.Digest, errors.Join(ctx.Err(), err))
+			return fmt.Errorf("wait for image %s (%s): %w", name, want.Digest, ctx.Err())
 		case <-time.After(sightPause):
 		}
 	}
