@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/containerd/containerd/v2/pkg/namespaces"
@@ -17,7 +18,6 @@ import (
 	"frankenetes.dev/embedded/dns"
 	"frankenetes.dev/embedded/groups"
 	"frankenetes.dev/embedded/identity"
-	"frankenetes.dev/embedded/images"
 	"frankenetes.dev/embedded/network"
 	"frankenetes.dev/embedded/storage"
 	"frankenetes.dev/embedded/store"
@@ -45,6 +45,7 @@ type daemon struct {
 	settings  settings
 	network   network.Options
 	runtime   *containerd.Runtime
+	importing sync.Mutex // held while images are imported
 	zone      *dns.Zone
 	dns       *dns.Server
 	authority *identity.Authority
@@ -87,7 +88,7 @@ func run(ctx context.Context, o Options, ready func(cloud.Config)) (err error) {
 	}
 	o.Log.Info("the embedded cloud runs", "endpoint", d.config.ResourceManager, "subnet", d.settings.Subnet,
 		"groups", d.groups.Count(), "took", time.Since(d.began).Round(time.Millisecond))
-	d.status.set(d.report)
+	d.status.set(answers(d.report, d.takeImages))
 	ready(d.config)
 	<-ctx.Done()
 	d.status.set(nil)
@@ -193,8 +194,7 @@ func (d *daemon) startRuntime(ctx context.Context) error {
 		return err
 	}
 	o.Log.Info("containerd runs", "adopted", d.runtime.Adopted(), "took", time.Since(d.began).Round(time.Millisecond))
-	importer := images.Importer{Layout: o.Images, Client: d.runtime.Client(), CRI: d.runtime.Images(), Log: o.Log}
-	return importer.Import(inNamespace(ctx))
+	return d.takeImages(ctx, o.Images)
 }
 
 // inNamespace puts a context into the containerd namespace of the groups.

@@ -24,9 +24,9 @@ const (
 	logKept = 8 << 20
 )
 
-// Start starts the daemon that command runs, in a session of its own, unless
-// it runs already, and returns when it is ready. A daemon that ends before
-// that is an error with the daemon's own words.
+// Start starts the daemon that command runs, in a session of its own, and
+// returns when it is ready. A daemon that ends before that is an error with
+// the daemon's own words. One that runs already goes on, with the images of o.
 func Start(ctx context.Context, o Options, command []string) (cloud.Config, error) {
 	if err := requireRoot(); err != nil {
 		return cloud.Config{}, err
@@ -36,26 +36,38 @@ func Start(ctx context.Context, o Options, command []string) (cloud.Config, erro
 		return cloud.Config{}, err
 	}
 	_, err = Stat(ctx, o)
-	if errors.Is(err, errStopping) {
-		err = errors.Join(ErrNotRunning, awaitHolder(ctx, o.Home, 0))
-	}
 	if err == nil {
-		return cloud.Load(ConfigPath(o.Home))
+		err = refresh(ctx, o)
 	}
-	if !errors.Is(err, ErrNotRunning) {
-		return cloud.Config{}, err
+	if errors.Is(err, errStopping) {
+		if err = awaitHolder(ctx, o.Home, 0); err == nil {
+			err = ErrNotRunning
+		}
 	}
-	if err := os.MkdirAll(o.Home, 0o700); err != nil {
-		return cloud.Config{}, fmt.Errorf("make data directory: %w", err)
-	}
-	err = spawn(ctx, o, command)
-	if errors.Is(err, ErrLocked) { // someone else was quicker: theirs is as good
-		_, err = Stat(ctx, o)
+	if errors.Is(err, ErrNotRunning) {
+		err = startNew(ctx, o, command)
 	}
 	if err != nil {
-		return cloud.Config{}, fmt.Errorf("start the embedded cloud: %w", err)
+		return cloud.Config{}, err
 	}
 	return cloud.Load(ConfigPath(o.Home))
+}
+
+// startNew starts the daemon where none runs.
+func startNew(ctx context.Context, o Options, command []string) error {
+	if err := os.MkdirAll(o.Home, 0o700); err != nil {
+		return fmt.Errorf("make data directory: %w", err)
+	}
+	err := spawn(ctx, o, command)
+	if errors.Is(err, ErrLocked) { // someone else was quicker: theirs is as good
+		if _, err = Stat(ctx, o); err == nil {
+			err = refresh(ctx, o)
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("start the embedded cloud: %w", err)
+	}
+	return nil
 }
 
 // spawn starts the process and waits for its word.

@@ -34,17 +34,20 @@ type Status struct {
 
 func statusSocket(o Options) string { return o.state() + "/status.sock" }
 
-// statusServer answers Stat, on a socket that only root can reach. It does so
-// from the daemon's first moment on: who asks while the daemon starts is
-// answered when it has.
+// statusServer answers those who start the cloud or ask how it is, on a socket
+// that only root can reach. It does so from the daemon's first moment on: who
+// asks while the daemon starts is answered when it has.
 type statusServer struct {
 	server  *http.Server
 	running sync.WaitGroup
 	decided chan struct{} // closed by the first call of set
+	once    sync.Once
 
-	mu     sync.Mutex
-	once   sync.Once
-	report func(context.Context) Status
+	mu        sync.Mutex
+	answers   http.Handler // nil when the daemon is stopping
+	answering sync.WaitGroup
+	ending    context.Context // done when the daemon is stopping
+	end       context.CancelFunc
 }
 
 func serveStatus(o Options) (*statusServer, error) {
@@ -55,17 +58,23 @@ func serveStatus(o Options) (*statusServer, error) {
 		return nil, fmt.Errorf("listen on %s: %w", path, err)
 	}
 	s := &statusServer{decided: make(chan struct{})}
+	s.ending, s.end = context.WithCancel(context.Background())
 	s.server = &http.Server{Handler: s, ReadHeaderTimeout: headerTimeout}
 	s.running.Go(func() { _ = s.server.Serve(listener) })
 	return s, nil
 }
 
-// set says how the daemon is; nil means that it is stopping.
-func (s *statusServer) set(report func(context.Context) Status) {
+// set says who answers; nil means that the daemon is stopping, and ends the
+// answers under way.
+func (s *statusServer) set(answers http.Handler) {
 	s.mu.Lock()
-	s.report = report
+	s.answers = answers
 	s.mu.Unlock()
 	s.once.Do(func() { close(s.decided) })
+	if answers == nil {
+		s.end()
+		s.answering.Wait()
+	}
 }
 
 func (s *statusServer) close() {
@@ -82,14 +91,38 @@ func (s *statusServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.mu.Lock()
-	report := s.report
+	answers := s.answers
+	if answers != nil {
+		s.answering.Add(1)
+	}
 	s.mu.Unlock()
-	if report == nil {
+	if answers == nil {
 		w.WriteHeader(http.StatusServiceUnavailable)
 		return
 	}
-	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(report(r.Context()))
+	defer s.answering.Done()
+	ctx, cancel := context.WithCancel(r.Context())
+	defer cancel()
+	defer context.AfterFunc(s.ending, cancel)()
+	answers.ServeHTTP(w, r.WithContext(ctx))
+}
+
+// answers are what the daemon answers on its socket while it runs: how it is,
+// and whether it has taken the images of a layout.
+func answers(report func(context.Context) Status, take func(ctx context.Context, layout string) error) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_ = json.NewEncoder(w).Encode(report(r.Context()))
+	})
+	mux.HandleFunc("POST "+imagesPath, func(w http.ResponseWriter, r *http.Request) {
+		if err := take(r.Context(), r.URL.Query().Get("layout")); err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+			return
+		}
+		w.WriteHeader(http.StatusNoContent)
+	})
+	return mux
 }
 
 // report is the daemon's own status.
@@ -119,14 +152,7 @@ func Stat(ctx context.Context, o Options) (Status, error) {
 	if pid == 0 {
 		return Status{}, ErrNotRunning
 	}
-	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return (&net.Dialer{}).DialContext(ctx, "unix", statusSocket(o))
-	}}}
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://daemon/", nil)
-	if err != nil {
-		return Status{}, fmt.Errorf("ask the daemon: %w", err)
-	}
-	answer, err := client.Do(request)
+	answer, err := askDaemon(ctx, o, http.MethodGet, "/")
 	if err != nil {
 		if again, holderErr := holder(o.Home); holderErr == nil && again == 0 {
 			return Status{}, ErrNotRunning // it ended, perhaps since it could not start
@@ -142,4 +168,16 @@ func Stat(ctx context.Context, o Options) (Status, error) {
 		return Status{}, fmt.Errorf("ask the daemon: %w", err)
 	}
 	return status, nil
+}
+
+// askDaemon sends a request to the daemon's socket.
+func askDaemon(ctx context.Context, o Options, method, path string) (*http.Response, error) {
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, "unix", statusSocket(o))
+	}}}
+	request, err := http.NewRequestWithContext(ctx, method, "http://daemon"+path, nil)
+	if err != nil {
+		return nil, fmt.Errorf("ask the daemon: %w", err)
+	}
+	return client.Do(request)
 }

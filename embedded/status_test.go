@@ -31,21 +31,21 @@ func TestStatusOfADaemonThatStarts(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.close()
-	answers := make(chan Status)
+	heard := make(chan Status)
 	go func() {
 		status, err := Stat(t.Context(), o)
 		if err != nil {
 			t.Error(err)
 		}
-		answers <- status
+		heard <- status
 	}()
 	select {
-	case status := <-answers:
+	case status := <-heard:
 		t.Fatalf("answered %+v before it was decided", status)
 	default:
 	}
-	s.set(func(context.Context) Status { return Status{Running: true, PID: os.Getpid(), Groups: 3} })
-	if got := <-answers; !got.Running || got.Groups != 3 {
+	s.set(answers(func(context.Context) Status { return Status{Running: true, PID: os.Getpid(), Groups: 3} }, nil))
+	if got := <-heard; !got.Running || got.Groups != 3 {
 		t.Errorf("%+v", got)
 	}
 	s.set(nil)
