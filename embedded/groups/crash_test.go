@@ -1,11 +1,15 @@
 package groups
 
 import (
+	"errors"
+	"runtime"
 	"strings"
 	"testing"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/to"
 	aci "github.com/Azure/azure-sdk-for-go/sdk/resourcemanager/containerinstance/armcontainerinstance/v2"
+
+	"frankenetes.dev/embedded/store"
 )
 
 func TestContainersOutliveTheDaemon(t *testing.T) {
@@ -130,6 +134,39 @@ func TestRemainsAreSwept(t *testing.T) {
 	w.operate(t)
 	if sandboxes, containers := w.runtime.left(); sandboxes != 0 || containers != 0 {
 		t.Errorf("%d sandboxes and %d containers are left", sandboxes, containers)
+	}
+}
+
+func TestAGroupThatIsDeletedAsItEndsStaysDeleted(t *testing.T) {
+	w := newWorld(t)
+	ending, goOn := make(chan struct{}, 10), make(chan struct{})
+	w.runtime.removing = func() {
+		ending <- struct{}{}
+		<-goOn
+	}
+	c := w.operate(t)
+	job := sdkGroup(sdkContainer("job"))
+	job.Properties.RestartPolicy = to.Ptr(aci.ContainerGroupRestartPolicyNever)
+	c.create(t, "job", job)
+	w.runtime.finish(t, "job", 0, "")
+	<-ending // it has ended and is being taken down
+	gone := make(chan struct{})
+	go func() {
+		defer close(gone)
+		if poller, err := c.groups.BeginDelete(t.Context(), "rg", "job", nil); err != nil {
+			t.Error(err)
+		} else if _, err := poller.PollUntilDone(t.Context(), nil); err != nil {
+			t.Error(err)
+		}
+	}()
+	var r record
+	for w.store.Get(kind, groupKey(testSub, "rg", "job"), &r) == nil { // until the deletion is under way
+		runtime.Gosched()
+	}
+	close(goOn)
+	<-gone
+	if err := w.store.Get(kind, groupKey(testSub, "rg", "job"), &r); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("its record is there again: %v", err)
 	}
 }
 

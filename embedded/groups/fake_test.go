@@ -36,6 +36,8 @@ type fakeRuntime struct {
 	// refuse is the error with which containers of that name cannot start.
 	refuse map[string]string
 	calls  []string
+	// removing, if set, is called before a sandbox is removed.
+	removing func()
 	// exec answers Exec.
 	exec func(*runtimeapi.ExecRequest) (*runtimeapi.ExecResponse, error)
 }
@@ -135,6 +137,9 @@ func (f *fakeRuntime) StopPodSandbox(_ context.Context, r *runtimeapi.StopPodSan
 }
 
 func (f *fakeRuntime) RemovePodSandbox(_ context.Context, r *runtimeapi.RemovePodSandboxRequest) (*runtimeapi.RemovePodSandboxResponse, error) {
+	if f.removing != nil {
+		f.removing()
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for id, c := range f.containers {

@@ -6,7 +6,8 @@ import (
 	"frankenetes.dev/embedded/arm"
 )
 
-// claim gives the group a DNS label, and takes back the one that it had.
+// claim gives the group a DNS label, if it asks for one, beside the one that
+// it may have.
 func (s *Service) claim(key, label string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -14,16 +15,23 @@ func (s *Service) claim(key, label string) error {
 		return arm.Conflict("DnsNameLabelNotAvailable", "The DNS name label '%s' in container group '%s' not available. Try using a different label.",
 			label, path.Base(key))
 	}
+	if label != "" {
+		s.labels[label] = key
+	}
+	return nil
+}
+
+// keepOnly takes back every label of the group but one. Nothing of the group
+// may run any more under those: it would have them in the zone again.
+func (s *Service) keepOnly(key, label string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	for l, owner := range s.labels {
 		if owner == key && l != label {
 			delete(s.labels, l)
 			s.options.Zone.Remove(l + "." + s.options.Location + "." + s.options.DNSSuffix)
 		}
 	}
-	if label != "" {
-		s.labels[label] = key
-	}
-	return nil
 }
 
 func (s *Service) unclaim(key string) {

@@ -211,8 +211,17 @@ func TestNamesAndPublishedPorts(t *testing.T) {
 		t.Errorf("label that is taken: %s", code)
 	}
 
-	c.delete(t, "web")
+	g.Properties.IPAddress.DNSNameLabel = to.Ptr("other")
+	made = c.create(t, "web", g)
 	if w.zone.Has("label.local.azurecontainer.io") {
+		t.Error("the name that was given up is still there")
+	}
+	if got := w.zone.Lookup(t.Context(), "other.local.azurecontainer.io"); got != netip.MustParseAddr(*made.Properties.IPAddress.IP) {
+		t.Errorf("the new name resolves to %s", got)
+	}
+
+	c.delete(t, "web")
+	if w.zone.Has("other.local.azurecontainer.io") {
 		t.Error("the name is still there")
 	}
 	again, err := net.Listen("tcp", free.Addr().String())

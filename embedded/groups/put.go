@@ -162,10 +162,11 @@ func (s *Service) update(ctx context.Context, g *group, spec *Group) error {
 	if err := s.claim(g.key, label(spec)); err != nil {
 		return err
 	}
-	if err := s.publish(g, spec.Tags); err != nil {
-		return errors.Join(err, s.claim(g.key, label(&g.record.Group)))
+	if err = s.publish(g, spec.Tags); err == nil {
+		err = s.redeploy(ctx, g, func(r *record) { r.Group, r.Hash = *spec, hash })
 	}
-	return s.redeploy(ctx, g, func(r *record) { r.Group, r.Hash = *spec, hash })
+	s.keepOnly(g.key, label(&g.record.Group))
+	return err
 }
 
 // redeploy ends what runs of the group and deploys it anew.
@@ -190,6 +191,8 @@ func (s *Service) halt(ctx context.Context, g *group) error {
 	if d != nil {
 		err = d.stop(ctx, 0)
 	} else {
+		ctx, cancel := context.WithTimeout(ctx, callTimeout)
+		defer cancel()
 		err = s.engine.removeDeployment(ctx, uid, 0)
 	}
 	if err != nil {
@@ -205,6 +208,9 @@ func (s *Service) halt(ctx context.Context, g *group) error {
 
 // remove ends a group and forgets it. The caller holds the group's lock.
 func (s *Service) remove(ctx context.Context, g *group) error {
+	g.mu.Lock()
+	g.removed = true
+	g.mu.Unlock()
 	var work errgroup.Group
 	work.Go(func() error { return s.halt(ctx, g) })
 	work.Go(func() error { return s.options.Store.Delete(kind, g.key) })

@@ -78,6 +78,7 @@ type group struct {
 	record     record
 	deployment *deployment // nil while nothing of it is in the runtime
 	published  *published
+	removed    bool // its record goes, or has gone, from the store
 }
 
 // New returns a service that follows the runtime's events. Call Resume before
@@ -180,7 +181,7 @@ func (s *Service) deploy(g *group, found *found) {
 	}
 	d.address = func(addr netip.Addr) { s.moved(g, name, addr) }
 	g.deployment = d
-	g.record.Result = nil
+	g.record.Result, g.removed = nil, false
 	s.engine.deploy(s.ctx, d, found, func() { s.ended(g, d) })
 }
 
@@ -212,6 +213,9 @@ func (s *Service) ended(g *group, d *deployment) {
 		s.options.Zone.Remove(name)
 	}
 	s.options.Log.Info("group has ended", "group", g.key, "state", groupState(d.group, result))
+	if g.removed {
+		return
+	}
 	if err := s.options.Store.Put(kind, g.key, g.record); err != nil {
 		s.options.Log.Error("result is not stored", "group", g.key, "error", err)
 	}
