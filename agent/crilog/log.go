@@ -87,6 +87,9 @@ func (l *Log) begin(start int64) error {
 	}
 	f, err := os.OpenFile(l.path, os.O_RDWR|os.O_CREATE|os.O_EXCL|unix.O_NOFOLLOW, 0o640)
 	if err != nil {
+		if len(l.files) == 1 { // the next line tries again
+			err = errors.Join(err, os.Rename(l.path+".1", l.path))
+		}
 		return fmt.Errorf("create log: %w", err)
 	}
 	l.files = append(l.files, &part{file: f, start: start})

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 func newLog(t *testing.T, limit int64) (*Log, string) {
@@ -162,6 +164,35 @@ func readEnd(t *testing.T, l *Log) (int, int64) {
 	defer l.mu.Unlock()
 	last := l.files[len(l.files)-1]
 	return n, last.start + last.size
+}
+
+func TestALogThatCannotBeSetAsideGoesOnLater(t *testing.T) {
+	l, _ := newLog(t, 50)
+	w := l.Writer(Stdout)
+	write(t, w, "one\n")
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	none := unix.Rlimit{Cur: 0, Max: limit.Max} // no file can be opened
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &none); err != nil {
+		t.Fatal(err)
+	}
+	_, err := io.WriteString(w, "lost\n")
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	if err == nil {
+		t.Fatal("a second file was made though none can be")
+	}
+	write(t, w, "two\n")
+	text, _ := readAll(t, l, 0)
+	if got, want := withoutTimes(t, text), "stdout F one\nstdout F two\n"; got != want {
+		t.Errorf("the log is %q, want %q", got, want)
+	}
+	if err := l.Remove(); err != nil {
+		t.Error(err)
+	}
 }
 
 func TestFollowing(t *testing.T) {
