@@ -87,7 +87,9 @@ func (h *Hub) enrolment() http.Handler {
 		}
 		h.log.Debug("agent enrolled", "group", id.Group, "container", id.Container)
 		w.Header().Set("Content-Type", "application/x-pem-file")
-		_, _ = w.Write(cert) // the agent asks again if it does not arrive
+		// If it does not arrive, a renewal is asked for again. A token is spent:
+		// that agent gives up, and its group is made anew.
+		_, _ = w.Write(cert)
 	})
 	return mux
 }
