@@ -58,6 +58,9 @@ func (e *engine) find(ctx context.Context) (ready map[string]*found, all map[str
 	ready, all = map[string]*found{}, map[string]bool{}
 	for _, s := range sandboxes.Items {
 		uid := s.Labels[labelUID]
+		if uid == "" {
+			continue // not one of ours
+		}
 		all[uid] = true
 		if s.State != runtimeapi.PodSandboxState_SANDBOX_READY {
 			continue

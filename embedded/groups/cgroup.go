@@ -22,6 +22,8 @@ import (
 const (
 	// cpuPeriod is the length of a scheduling period, in microseconds.
 	cpuPeriod = 100_000
+	// minQuota is the least CPU time in a period that the kernel takes, likewise.
+	minQuota = 1000
 	// pidsLimit is how many threads a group may have.
 	pidsLimit = 8192
 	// gigabyte is the unit of memoryInGB, in bytes.
@@ -59,7 +61,7 @@ type hostCgroups struct {
 
 func (h hostCgroups) Create(uid string, cpu, memoryInGB float64) (string, error) {
 	path := filepath.Join(h.parent, uid)
-	quota, period, memory, pids := int64(math.Ceil(cpu*cpuPeriod)), uint64(cpuPeriod), int64(memoryInGB*gigabyte), int64(pidsLimit)
+	quota, period, memory, pids := max(int64(math.Ceil(cpu*cpuPeriod)), minQuota), uint64(cpuPeriod), int64(memoryInGB*gigabyte), int64(pidsLimit)
 	var err error
 	if h.unified {
 		_, err = cgroup2.NewManager(mountpoint, path, &cgroup2.Resources{

@@ -8,6 +8,7 @@ import (
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/to"
 	aci "github.com/Azure/azure-sdk-for-go/sdk/resourcemanager/containerinstance/armcontainerinstance/v2"
+	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 
 	"frankenetes.dev/embedded/store"
 )
@@ -127,13 +128,18 @@ func TestRemainsAreSwept(t *testing.T) {
 	if err := c.service.Release(); err != nil {
 		t.Fatal(err)
 	}
+	// Someone else's sandbox has no label of ours, and is none of our business.
+	if _, err := w.options.Runtime.RunPodSandbox(t.Context(), &runtimeapi.RunPodSandboxRequest{
+		Config: &runtimeapi.PodSandboxConfig{Metadata: &runtimeapi.PodSandboxMetadata{Name: "foreign"}}}); err != nil {
+		t.Fatal(err)
+	}
 	// The record is lost: what runs belongs to nobody.
 	if err := w.store.Delete(kind, groupKey(testSub, "rg", "web")); err != nil {
 		t.Fatal(err)
 	}
 	w.operate(t)
-	if sandboxes, containers := w.runtime.left(); sandboxes != 0 || containers != 0 {
-		t.Errorf("%d sandboxes and %d containers are left", sandboxes, containers)
+	if sandboxes, containers := w.runtime.left(); sandboxes != 1 || containers != 0 {
+		t.Errorf("%d sandboxes, want the foreign one, and %d containers are left", sandboxes, containers)
 	}
 }
 

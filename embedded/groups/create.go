@@ -44,7 +44,9 @@ func (w *worker) createOnce(ctx context.Context, image string) (string, error) {
 		return "", err
 	}
 	w.waits("ContainerCreating")
-	r, err := w.d.engine.cri.CreateContainer(context.WithoutCancel(ctx), &runtimeapi.CreateContainerRequest{
+	call, cancel := context.WithTimeout(context.WithoutCancel(ctx), callTimeout)
+	defer cancel()
+	r, err := w.d.engine.cri.CreateContainer(call, &runtimeapi.CreateContainerRequest{
 		PodSandboxId: w.d.sandboxID(), Config: config, SandboxConfig: w.d.sandboxConfig(),
 	})
 	if err != nil {
@@ -119,8 +121,8 @@ func (d *deployment) limits(c Container) *runtimeapi.LinuxContainerResources {
 	}
 	return &runtimeapi.LinuxContainerResources{
 		CpuPeriod:          cpuPeriod,
-		CpuQuota:           max(int64(cpu*cpuPeriod), 1000), // the kernel's least
-		CpuShares:          max(int64(request*1024), 2),     // likewise
+		CpuQuota:           max(int64(cpu*cpuPeriod), minQuota),
+		CpuShares:          max(int64(request*1024), 2), // the kernel's least
 		MemoryLimitInBytes: int64(memory * gigabyte),
 	}
 }

@@ -208,15 +208,15 @@ func (d *deployment) worker(c Container, images *imageSet, volumes map[string]st
 
 // watchSandbox ends the life when the sandbox is not ready any more.
 func (d *deployment) watchSandbox(ctx context.Context, ended <-chan struct{}, lost context.CancelCauseFunc) {
-	for {
+	for { // looking first: it may have ended before anyone listened
+		if ready, err := d.sandboxReady(ctx); err == nil && !ready {
+			lost(errSandboxLost)
+			return
+		}
 		select {
 		case <-ctx.Done():
 			return
 		case <-ended:
-		}
-		if ready, err := d.sandboxReady(ctx); err == nil && !ready {
-			lost(errSandboxLost)
-			return
 		}
 	}
 }

@@ -54,7 +54,9 @@ func newExecs() *execs {
 
 // close ends every command and waits for that.
 func (e *execs) close() {
+	e.mu.Lock()
 	e.cancel()
+	e.mu.Unlock()
 	e.running.Wait()
 }
 
@@ -72,13 +74,18 @@ func (e *execs) add(p pendingExec) (id string) {
 	return id
 }
 
-// take returns a command that is still good, and forgets it.
+// take returns a command that is still good, and forgets it. close waits for
+// the caller, until it says that it is done with running.
 func (e *execs) take(id string) (pendingExec, bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	p, ok := e.pending[id]
 	delete(e.pending, id)
-	return p, ok && time.Now().Before(p.until)
+	if !ok || e.ctx.Err() != nil || time.Now().After(p.until) {
+		return p, false
+	}
+	e.running.Add(1)
+	return p, true
 }
 
 func secret() string {
@@ -137,13 +144,14 @@ func (s *Service) ExecHandler() http.Handler {
 			http.Error(w, "no such exec, or it was used or not used in time", http.StatusNotFound)
 			return
 		}
+		defer s.execs.running.Done()
 		conn, err := upgrader.Upgrade(w, r, nil)
 		if err != nil {
 			return // the upgrader has answered
 		}
-		s.execs.running.Add(1)
-		defer s.execs.running.Done()
 		defer conn.Close()
+		// A client that says nothing, or reads nothing, holds up no end.
+		defer context.AfterFunc(s.execs.ctx, func() { conn.Close() })()
 		s.converse(conn, p)
 	})
 }

@@ -124,6 +124,18 @@ func TestExec(t *testing.T) {
 		t.Errorf("with a wrong password: heard %q, closed with %d", heard, code)
 	}
 
+	uri, _ = c.exec(t, "/bin/sh")
+	if conn, err = c.dial(t, uri); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { // the service has ended: so has the client that never said its password
+		_, _, err := conn.ReadMessage()
+		if err == nil || websocket.IsCloseError(err, websocket.ClosePolicyViolation) {
+			t.Errorf("its password was waited for: %v", err)
+		}
+	}()
+	defer c.service.execs.close()
+
 	if _, err := c.groups.Stop(t.Context(), "rg", "web", nil); err != nil {
 		t.Fatal(err)
 	}

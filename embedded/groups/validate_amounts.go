@@ -9,6 +9,10 @@ import (
 	"frankenetes.dev/embedded/arm"
 )
 
+// maxAmount is far more cores and GB than any host has, and far less than
+// what cannot be counted in bytes.
+const maxAmount = 1e6
+
 // checkResources wants requests of every container, and limits between the
 // container's request and the group's total.
 func (v *validator) checkResources() error {
@@ -23,6 +27,9 @@ func (v *validator) checkResources() error {
 		}
 		if *r.Requests.CPU <= 0 || *r.Requests.MemoryInGB <= 0 {
 			return invalid("InvalidResourceRequests", "The resource requests in container '%s' of container group '%s' must be greater than zero.", c.Name, v.group.Name)
+		}
+		if *r.Requests.CPU > maxAmount || *r.Requests.MemoryInGB > maxAmount {
+			return invalid("InvalidResourceRequests", "The resource requests in container '%s' of container group '%s' are greater than %d.", c.Name, v.group.Name, int(maxAmount))
 		}
 	}
 	cpu, memory := v.group.total()

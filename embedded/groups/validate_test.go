@@ -73,6 +73,7 @@ func TestInvalidGroups(t *testing.T) {
 		{"ResourceRequestsNotSpecified", `"cpu":"1.0",`, ``},
 		{"InvalidResourceRequests", `"memoryInGb":1`, `"memoryInGb":0`},
 		{"InvalidResourceRequests", `"cpu":"1.0"`, `"cpu":-1`},
+		{"InvalidResourceRequests", `"cpu":"1.0"`, `"cpu":1e300`},
 		{"NotSupported", `"memoryInGb":1`, `"memoryInGb":1,"gpu":{"count":1,"sku":"V100"}`},
 		{"ContainerLimitGreaterThanContainerGroupTotalRequest", `"limits":{"cpu":1}`, `"limits":{"cpu":1.5}`},
 		{"ContainerLimitLessThanRequest", `"limits":{"cpu":1}`, `"limits":{"cpu":0.5}`},

@@ -106,7 +106,9 @@ func (w *worker) once(ctx context.Context, id string) (exit, error) {
 // has failed.
 func (w *worker) start(ctx context.Context, id string) (*exit, error) {
 	// Not cut short: what is half started is hard to take down.
-	_, err := w.d.engine.cri.StartContainer(context.WithoutCancel(ctx), &runtimeapi.StartContainerRequest{ContainerId: id})
+	call, cancel := context.WithTimeout(context.WithoutCancel(ctx), callTimeout)
+	defer cancel()
+	_, err := w.d.engine.cri.StartContainer(call, &runtimeapi.StartContainerRequest{ContainerId: id})
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
 	}
