@@ -68,15 +68,16 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request) (*Response, erro
 	if err := s.authorize(principal, rt.action, path, vars); err != nil {
 		return nil, err
 	}
+	// Before it enters: a client that sends slowly must hold up no deletion.
+	body, err := readBody(w, r)
+	if err != nil {
+		return nil, err
+	}
 	leave, err := s.enter(r.Method, rt, vars)
 	if err != nil {
 		return nil, err
 	}
 	defer leave()
-	body, err := readBody(w, r)
-	if err != nil {
-		return nil, err
-	}
 	response, err := s.call(rt.handler, &Request{Request: r, Vars: vars, Principal: principal, Body: body, BaseURL: base})
 	if err == nil && r.Method == http.MethodDelete && vars["rg"] != "" && !rt.isResourceGroup() {
 		s.dropRoles(path)
@@ -155,7 +156,7 @@ func (s *Server) failure(err error, r *http.Request, id string) *Response {
 	var e *Error
 	if !errors.As(err, &e) {
 		s.log.Error("arm request failed", "method", r.Method, "path", r.URL.Path, "request", id, "error", err)
-		e = internal(id)
+		e = internal(id, err)
 	}
 	response := &Response{Status: e.Status, Header: http.Header{}, Body: map[string]any{"error": e.body()}}
 	if e.RetryAfter > 0 {
