@@ -41,6 +41,13 @@ func (o Options) Socket() string { return filepath.Join(o.State, "containerd.soc
 // LogFile is where containerd writes its own log.
 func (o Options) LogFile() string { return filepath.Join(o.Root, "containerd.log") }
 
+// InUse reports whether containers are there that an earlier containerd with
+// this state directory ran: each has a directory for its shim.
+func (o Options) InUse() bool {
+	tasks, err := os.ReadDir(filepath.Join(o.State, "io.containerd.runtime.v2.task", Namespace))
+	return err == nil && len(tasks) > 0
+}
+
 func (o Options) configFile() string { return filepath.Join(o.Root, "config.toml") }
 
 // disabled are built-in plugins that the cloud has no use for. Each costs time

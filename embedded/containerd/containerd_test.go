@@ -46,6 +46,7 @@ func (version) Version(context.Context, *runtimeapi.VersionRequest) (*runtimeapi
 // starting.
 func standIn(configFile string) error {
 	if _, err := os.Stat(filepath.Join(filepath.Dir(configFile), "broken")); err == nil {
+		fmt.Fprintln(os.Stderr, "this containerd begins")
 		return errors.New("this containerd is broken")
 	}
 	var c config.Config
@@ -203,11 +204,27 @@ func TestAContainerdThatDoesNotStart(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err := Start(t.Context(), o)
+	if err != nil && strings.Contains(err.Error(), "\n") {
+		t.Errorf("more than one line: %v", err)
+	}
 	if err == nil || !strings.Contains(err.Error(), "this containerd is broken") {
 		t.Errorf("want its own words, got %v", err)
 	}
 	o.Tools = t.TempDir()
 	if _, err := Start(t.Context(), o); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("without the program: %v", err)
+	}
+}
+
+func TestContainersOfAnEarlierContainerdAreSeen(t *testing.T) {
+	o := options(t)
+	if o.InUse() {
+		t.Error("a state directory that is not there is in use")
+	}
+	if err := os.MkdirAll(filepath.Join(o.State, "io.containerd.runtime.v2.task", Namespace, "0123abcd"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if !o.InUse() {
+		t.Error("a container is not seen")
 	}
 }

@@ -79,9 +79,8 @@ func launch(ctx context.Context, o Options) (*process, error) {
 		_ = cmd.Wait() // reaps; its log says why it ended
 	}()
 	if err := p.awaitReady(ctx, ready); err != nil {
-		p.signal(unix.SIGKILL)
-		<-p.done
-		return nil, fmt.Errorf("start containerd: %w; it said: %s", err, tail(o.LogFile(), 600))
+		p.kill()
+		return nil, fmt.Errorf("start containerd: %w; it said: %s", err, lastLine(o.LogFile()))
 	}
 	return p, nil
 }
@@ -142,16 +141,27 @@ func watch(pid int) (*process, error) {
 // signal sends a signal; a process that has ended is no error.
 func (p *process) signal(s unix.Signal) { _ = unix.PidfdSendSignal(p.fd, s, nil, 0) }
 
-// tail returns the end of a file as text, for error messages.
-func tail(path string, limit int64) string {
+// kill ends the process, waits for that, and lets go of it.
+func (p *process) kill() {
+	p.signal(unix.SIGKILL)
+	<-p.done
+	unix.Close(p.fd)
+}
+
+// maxLine is how much of a log's last line is told, in bytes.
+const maxLine = 600
+
+// lastLine returns the end of a log, for error messages.
+func lastLine(path string) string {
 	f, err := os.Open(path)
 	if err != nil {
 		return err.Error()
 	}
 	defer f.Close()
 	if size, err := f.Seek(0, io.SeekEnd); err == nil {
-		_, _ = f.Seek(max(0, size-limit), io.SeekStart)
+		_, _ = f.Seek(max(0, size-maxLine), io.SeekStart)
 	}
 	data, _ := io.ReadAll(f)
-	return string(bytes.TrimSpace(data))
+	data = bytes.TrimSpace(data)
+	return string(data[bytes.LastIndexByte(data, '\n')+1:])
 }

@@ -60,6 +60,9 @@ func Start(ctx context.Context, o Options) (*Runtime, error) {
 	}
 	r := &Runtime{options: o, log: o.Log, current: p, adopted: adopted, ended: make(chan struct{})}
 	if err := r.connect(ctx); err != nil {
+		if !adopted {
+			p.kill()
+		}
 		return nil, err
 	}
 	var watchCtx context.Context
@@ -129,7 +132,7 @@ func (r *Runtime) keepAlive(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
-		r.log.Warn("containerd ended; starting it again", "said", tail(r.options.LogFile(), 600))
+		r.log.Warn("containerd ended; starting it again", "said", lastLine(r.options.LogFile()))
 		p, err := launch(ctx, r.options)
 		for err != nil {
 			r.log.Error("containerd does not start", "error", err)
@@ -177,9 +180,7 @@ func (r *Runtime) Stop(ctx context.Context) error {
 	case <-grace.C:
 	case <-ctx.Done():
 	}
-	p.signal(unix.SIGKILL)
-	<-p.done
-	unix.Close(p.fd)
+	p.kill()
 	_ = os.Remove(r.options.Socket())
 	_ = os.Remove(r.options.Socket() + ".ttrpc")
 	return err
