@@ -54,8 +54,9 @@ e2e: build ## Run the end-to-end tests on real containers (needs root)
 		$(GO) test -count=1 -timeout 30m -v ./test/...
 
 .PHONY: lint
-lint: ## Check format, vet and staticcheck
+lint: ## Check format, arrows between layers, vet and staticcheck
 	@out="$$(gofmt -l $$(git ls-files '*.go'))"; [ -z "$$out" ] || { echo "not gofmt-ed:"; echo "$$out"; exit 1; }
+	@hack/arrows
 	$(GO) vet ./...
 	$(GO) tool staticcheck ./...
 

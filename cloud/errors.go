@@ -45,6 +45,9 @@ func explain(err error) error {
 		if refusal.Status == http.StatusUnauthorized || refusal.Status == http.StatusForbidden {
 			return fault.New(fault.Permission, "ask for a role on the resource group or subscription, or use another credential", "%w", refusal)
 		}
+		if refusal.Status == http.StatusInsufficientStorage {
+			return fault.New(fault.Unavailable, "free some space and call the same command again; nothing is lost", "%w", refusal)
+		}
 		return refusal
 	case errors.As(err, &login):
 		first, _, _ := strings.Cut(login.Error(), "\n")

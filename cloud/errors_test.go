@@ -38,6 +38,9 @@ func TestAForbiddenRequestIsAMatterOfPermission(t *testing.T) {
 			t.Errorf("%d: kind %d, hint %q", status, fault.KindOf(err), fault.HintOf(err))
 		}
 	}
+	if err := explain(refused(507, "DiskFull", "")); fault.KindOf(err) != fault.Unavailable || fault.HintOf(err) == "" {
+		t.Errorf("a full disk: kind %d, hint %q", fault.KindOf(err), fault.HintOf(err))
+	}
 	if !IsNotFound(explain(refused(404, "ResourceNotFound", ""))) {
 		t.Error("404 is not told")
 	}

@@ -3,8 +3,10 @@ package arm_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -28,6 +30,10 @@ func things(c *armtest.Cloud) {
 			return nil, arm.NotFound("Test.Provider/things", r.Var("name"), r.Var("rg"))
 		case "broken":
 			return nil, errors.New("a secret reason")
+		case "full":
+			return nil, fmt.Errorf("write: %w", syscall.ENOSPC)
+		case "full of text": // as it comes over gRPC
+			return nil, errors.New("rpc error: write /x: no space left on device")
 		case "panicking":
 			panic("a secret reason")
 		}
@@ -100,6 +106,8 @@ func TestRefusals(t *testing.T) {
 		{"no body", "PUT", group + thing + version, "", token, answer{400, "InvalidRequestContent"}},
 		{"a large body", "PUT", group + thing + version, `{"name":"` + strings.Repeat("x", 4<<20) + `"}`, token, answer{413, "RequestContentTooLarge"}},
 		{"an error of ours", "GET", group + "/providers/Test.Provider/things/broken" + version, "", token, answer{500, "InternalServerError"}},
+		{"a full disk", "GET", group + "/providers/Test.Provider/things/full" + version, "", token, answer{507, "DiskFull"}},
+		{"a full disk elsewhere", "GET", group + "/providers/Test.Provider/things/full%20of%20text" + version, "", token, answer{507, "DiskFull"}},
 		{"a panic of ours", "GET", group + "/providers/Test.Provider/things/panicking" + version, "", token, answer{500, "InternalServerError"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -1,8 +1,11 @@
 package arm
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
+	"strings"
+	"syscall"
 	"time"
 )
 
@@ -40,6 +43,9 @@ func NotFound(resourceType, name, group string) *Error {
 	}
 }
 
+// DiskFull is the code of an error that Azure does not have.
+const DiskFull = "DiskFull"
+
 // BadRequest is a refusal of what the client sent.
 func BadRequest(code, format string, args ...any) *Error {
 	return &Error{Status: http.StatusBadRequest, Code: code, Message: fmt.Sprintf(format, args...)}
@@ -50,8 +56,13 @@ func Conflict(code, format string, args ...any) *Error {
 	return &Error{Status: http.StatusConflict, Code: code, Message: fmt.Sprintf(format, args...)}
 }
 
-// internal hides a failure of ours behind the id under which it was logged.
-func internal(id string) *Error {
+// internal hides a failure of ours behind the id under which it was logged. A
+// full disk is not hidden: only the user can do something about it.
+func internal(id string, err error) *Error {
+	if errors.Is(err, syscall.ENOSPC) || err != nil && strings.Contains(err.Error(), syscall.ENOSPC.Error()) {
+		return &Error{Status: http.StatusInsufficientStorage, Code: DiskFull,
+			Message: "The disk that holds the data of the embedded cloud is full."}
+	}
 	return &Error{Status: http.StatusInternalServerError, Code: "InternalServerError",
 		Message: fmt.Sprintf("Encountered an internal server error. The tracking id is '%s'.", id)}
 }

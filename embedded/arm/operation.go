@@ -151,6 +151,6 @@ func (op *operation) failure() *Error {
 	case errors.Is(op.err, context.Canceled):
 		return &Error{Status: http.StatusServiceUnavailable, Code: "Canceled", Message: "The operation was canceled."}
 	default:
-		return internal(op.id)
+		return internal(op.id, op.err)
 	}
 }
