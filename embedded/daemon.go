@@ -45,6 +45,7 @@ type daemon struct {
 	settings  settings
 	network   network.Options
 	runtime   *containerd.Runtime
+	inherited bool       // containers of an earlier daemon were there at the start
 	importing sync.Mutex // held while images are imported
 	zone      *dns.Zone
 	dns       *dns.Server
@@ -113,6 +114,7 @@ func (d *daemon) open() error {
 	if d.lock, err = takeLock(o.Home); err != nil {
 		return err
 	}
+	d.inherited = o.containerd().InUse()
 	if d.status, err = serveStatus(o); err != nil {
 		return err
 	}
@@ -183,14 +185,18 @@ func (d *daemon) networkOptions() network.Options {
 	}}
 }
 
+// containerd says where the cloud's containerd lives.
+func (o Options) containerd() containerd.Options {
+	return containerd.Options{
+		Tools: o.Tools, Root: o.in("containerd"), State: o.state() + "/c", CNI: o.state() + "/cni", SandboxImage: sandboxImage, Log: o.Log,
+	}
+}
+
 // startRuntime starts containerd and fills its image store.
 func (d *daemon) startRuntime(ctx context.Context) error {
 	o := d.options
 	var err error
-	d.runtime, err = containerd.Start(ctx, containerd.Options{
-		Tools: o.Tools, Root: o.in("containerd"), State: o.state() + "/c", CNI: o.state() + "/cni", SandboxImage: sandboxImage, Log: o.Log,
-	})
-	if err != nil {
+	if d.runtime, err = containerd.Start(ctx, o.containerd()); err != nil {
 		return err
 	}
 	o.Log.Info("containerd runs", "adopted", d.runtime.Adopted(), "took", time.Since(d.began).Round(time.Millisecond))
@@ -230,9 +236,10 @@ func (d *daemon) startGroups() {
 	d.groups.Register(d.arm)
 }
 
-// abandon gives up a start. Groups that ran before it go on running.
+// abandon gives up a start. Groups that ran before it go on running, and all
+// that they need stays: the next start takes them over.
 func (d *daemon) abandon(ctx context.Context) error {
-	if d.runtime == nil || !d.runtime.Adopted() {
+	if !d.inherited {
 		return d.down(ctx)
 	}
 	d.closeFront(ctx)
@@ -243,7 +250,10 @@ func (d *daemon) abandon(ctx context.Context) error {
 	if d.dns != nil {
 		errs = append(errs, d.dns.Close())
 	}
-	return errors.Join(append(errs, d.runtime.Release(), d.close())...)
+	if d.runtime != nil {
+		errs = append(errs, d.runtime.Release())
+	}
+	return errors.Join(append(errs, d.close())...)
 }
 
 // closeFront ends what clients ask.

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"frankenetes.dev/embedded/containerd"
 	"frankenetes.dev/embedded/store"
 	"frankenetes.dev/pki"
 )
@@ -144,5 +145,32 @@ func TestSettingsStay(t *testing.T) {
 	}
 	if _, err := pki.LoadAuthority(first.Authority); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestAFailedStartLeavesWhatRanAlone gives up a start before containerd could
+// be reached, while containers of an earlier daemon run.
+func TestAFailedStartLeavesWhatRanAlone(t *testing.T) {
+	o, err := Options{Home: t.TempDir()}.withDefaults()
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.runtimeDir = t.TempDir()
+	task := filepath.Join(o.state(), "c/io.containerd.runtime.v2.task", containerd.Namespace, "0123abcd")
+	if err := os.MkdirAll(task, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	d := &daemon{options: o}
+	if err := d.open(); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.abandon(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(task); err != nil {
+		t.Errorf("what the containers need is gone: %v", err)
+	}
+	if pid, err := holder(o.Home); pid != 0 || err != nil {
+		t.Errorf("the data directory is still locked by process %d, %v", pid, err)
 	}
 }
