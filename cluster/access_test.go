@@ -1,12 +1,16 @@
 package cluster
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"k8s.io/client-go/tools/clientcmd"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
 	"frankenetes.dev/fault"
 )
@@ -120,5 +124,45 @@ func TestALockOfSomebodyElseIsRespected(t *testing.T) {
 	}
 	if data, _ := os.ReadFile(file); string(data) != theirs {
 		t.Errorf("it was written all the same: %q", data)
+	}
+}
+
+func TestClustersThatBecomeReadyAtOnceAreAllMerged(t *testing.T) {
+	paths, _ := kubeconfig(t, theirs)
+	access := demoAccess(t)
+	const many = 48
+	var wg sync.WaitGroup
+	for i := range many {
+		wg.Go(func() {
+			one := Access{Context: Context(fmt.Sprint("demo", i)), Config: clientcmdapi.NewConfig()}
+			one.Config.Clusters[one.Context] = access.Config.Clusters[access.Context].DeepCopy()
+			one.Config.AuthInfos[one.Context] = access.Config.AuthInfos[access.Context].DeepCopy()
+			one.Config.Contexts[one.Context] = &clientcmdapi.Context{Cluster: one.Context, AuthInfo: one.Context}
+			// Every frankenetes has options of its own; kubectl's code sorts them in place.
+			own := *paths
+			if err := one.Merge(&own); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	c, err := paths.GetStartingConfig()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(c.Contexts) != many+1 || len(c.Clusters) != many+1 || len(c.AuthInfos) != many+1 {
+		t.Errorf("of %d entries, %d contexts, %d clusters and %d users are there", many+1, len(c.Contexts), len(c.Clusters), len(c.AuthInfos))
+	}
+}
+
+func TestALockThatIsReleasedIsWaitedFor(t *testing.T) {
+	paths, file := kubeconfig(t, theirs)
+	if err := os.WriteFile(file+".lock", nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	release := time.AfterFunc(2*pollEvery, func() { _ = os.Remove(file + ".lock") })
+	defer release.Stop()
+	if err := demoAccess(t).Merge(paths); err != nil {
+		t.Error(err)
 	}
 }

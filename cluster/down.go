@@ -7,8 +7,9 @@ import (
 )
 
 // Exists tells whether anything of a cluster is in the cloud, be it only the
-// remains of an up or down that was interrupted.
-func (o *Operator) Exists(ctx context.Context, name string) (bool, error) {
+// remains of an up or down that was interrupted. It is an error when a resource
+// group of that name is somebody else's.
+func (o *Operator) Exists(ctx context.Context, name string) (exists bool, err error) {
 	if err := CheckName(name); err != nil {
 		return false, err
 	}
@@ -24,9 +25,9 @@ func (o *Operator) Exists(ctx context.Context, name string) (bool, error) {
 			return false, fault.New(fault.Conflict, "choose another name, or remove the resource group by hand",
 				"resource group %s is there, but it is not a cluster's", group)
 		}
-		return true, nil
+		exists = true
 	}
-	return false, nil
+	return exists, nil
 }
 
 // Down removes a cluster with all its data.

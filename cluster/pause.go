@@ -10,13 +10,17 @@ import (
 )
 
 // Resume starts a cluster from what is on its share. It may be called again
-// whenever it was interrupted, and does no harm to a cluster that runs.
-func (o *Operator) Resume(ctx context.Context, name string) (Access, error) {
+// whenever it was interrupted, and does no harm to a cluster that runs. A port
+// other than 0 is where the API server is published from now on.
+func (o *Operator) Resume(ctx context.Context, name string, port int) (Access, error) {
+	if err := CheckPort(port); err != nil {
+		return Access{}, err
+	}
 	s, err := o.open(ctx, name)
 	if err != nil {
 		return Access{}, err
 	}
-	return o.start(ctx, s.record, s.storage)
+	return o.start(ctx, s.record, s.storage, port)
 }
 
 // Pause deletes every container group of a cluster and its pods, in an order
@@ -69,11 +73,18 @@ func (s *subject) stopControllers(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if !kube.ready(ctx) {
+	ctx, cancel := context.WithTimeout(ctx, leaseTimeout)
+	defer cancel()
+	if !kube.ready(ctx) || kube.releaseLeases(ctx) != nil {
+		// No reason not to pause: the next start only takes longer.
 		return "deleted, their leases will have to run out", nil
 	}
-	return "deleted, their leases freed", kube.releaseLeases(ctx)
+	return "deleted, their leases freed", nil
 }
+
+// leaseTimeout bounds the freeing of leases, which a sick API server refuses
+// or never answers.
+const leaseTimeout = 5 * time.Second
 
 func (s *subject) stopAPIServer(ctx context.Context) (string, error) {
 	return "deleted", s.cloud.DeleteGroup(ctx, s.name(), APIServer)

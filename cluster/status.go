@@ -12,7 +12,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"frankenetes.dev/cloud"
-	"frankenetes.dev/fault"
 )
 
 // State is a cluster's as a whole.
@@ -207,22 +206,4 @@ func (o *Operator) listed(ctx context.Context, name, location string) (Listed, e
 		l.State = Running
 	}
 	return l, nil
-}
-
-// Logs returns the last lines of a component's output; all that the cloud has
-// when tail is 0.
-func (o *Operator) Logs(ctx context.Context, name, component string, tail int32) (string, error) {
-	if !slices.Contains(Components(), component) {
-		return "", fault.New(fault.Usage, "components are etcd, apiserver, controllermanager, scheduler and virtual-kubelet",
-			"there is no component %q", component)
-	}
-	if _, err := o.open(ctx, name); err != nil {
-		return "", err
-	}
-	text, err := o.cloud.Logs(ctx, name, component, component, tail)
-	if cloud.IsNotFound(err) {
-		return "", fault.New(fault.NotFound, "a paused cluster has no logs: `frankenetes resume "+name+"` starts it",
-			"component %s of cluster %s has no container group", component, name)
-	}
-	return text, err
 }

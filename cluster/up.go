@@ -3,8 +3,6 @@ package cluster
 import (
 	"context"
 	"errors"
-	"net"
-	"strconv"
 	"time"
 
 	"frankenetes.dev/fault"
@@ -18,7 +16,8 @@ type UpOptions struct {
 	// Kubernetes is the version of the components.
 	Kubernetes string
 	// Port is where the API server is published on this machine, where the
-	// cloud publishes at all; 0 means any free one.
+	// cloud publishes at all; 0 means any free one, or that of a cluster that
+	// exists.
 	Port int
 	// Keep leaves what was made standing when something fails.
 	Keep bool
@@ -34,14 +33,22 @@ const cleanUpTime = time.Minute
 // is completed and started where it is not. When a new one fails, or ctx ends,
 // it is removed again, unless Keep is set.
 func (o *Operator) Up(ctx context.Context, opts UpOptions) (Access, error) {
-	if err := CheckName(opts.Name); err != nil {
+	if err := errors.Join(CheckName(opts.Name), CheckPort(opts.Port)); err != nil {
+		return Access{}, err
+	}
+	// A resource group of that name that is not ours must not be filled, and
+	// not be removed when we fail.
+	if _, err := o.Exists(ctx, opts.Name); err != nil {
 		return Access{}, err
 	}
 	record, st, err := load(ctx, o.cloud, opts.Name)
 	if err == nil {
-		return o.start(ctx, record, st)
+		return o.start(ctx, record, st, opts.Port)
 	}
 	if fault.KindOf(err) != fault.NotFound {
+		return Access{}, err
+	}
+	if opts.Port, err = o.choosePort(opts.Port); err != nil {
 		return Access{}, err
 	}
 	access, err := o.create(ctx, opts)
@@ -53,17 +60,14 @@ func (o *Operator) Up(ctx context.Context, opts UpOptions) (Access, error) {
 	return access, err
 }
 
-// create makes a cluster of which there is no record yet.
+// create makes a cluster of which there is no record yet. The port is one that
+// choosePort returned.
 func (o *Operator) create(ctx context.Context, opts UpOptions) (Access, error) {
 	location := opts.Location
 	if location == "" {
 		location = o.cloud.Location
 	}
-	port, err := o.choosePort(opts.Port)
-	if err != nil {
-		return Access{}, err
-	}
-	spec, err := NewSpec(opts.Name, location, o.cloud.Registry, opts.Kubernetes, port)
+	spec, err := NewSpec(opts.Name, location, o.cloud.Registry, opts.Kubernetes, opts.Port)
 	if err != nil {
 		return Access{}, err
 	}
@@ -78,10 +82,14 @@ func (o *Operator) create(ctx context.Context, opts UpOptions) (Access, error) {
 	return s.access()
 }
 
-// start starts a cluster of which there is a record.
-func (o *Operator) start(ctx context.Context, r *Record, st storage) (Access, error) {
+// start starts a cluster of which there is a record; port is as in UpOptions,
+// but that 0 leaves it as it is.
+func (o *Operator) start(ctx context.Context, r *Record, st storage, port int) (Access, error) {
 	s, err := o.subject(r, st)
 	if err != nil {
+		return Access{}, err
+	}
+	if err := s.movePort(ctx, port); err != nil {
 		return Access{}, err
 	}
 	if err := run(ctx, s.startSteps(), o.progress); err != nil {
@@ -130,19 +138,4 @@ func (s *subject) makeAuthorities(ctx context.Context) (string, error) {
 	}
 	return "4 authorities, kept on share " + s.storage.account + "/" + recordShare,
 		s.record.save(ctx, s.cloud, s.storage)
-}
-
-// choosePort returns the port on which the API server will be published, which
-// must be free now; 0 where the cloud publishes nothing.
-func (o *Operator) choosePort(wanted int) (int, error) {
-	if o.cloud.PublishOn == "" {
-		return 0, nil
-	}
-	l, err := net.Listen("tcp", net.JoinHostPort(o.cloud.PublishOn, strconv.Itoa(wanted)))
-	if err != nil {
-		return 0, fault.New(fault.Conflict, "end the program that uses it, or leave --port out to get a free one",
-			"port %d of %s cannot be used for the API server: %w", wanted, o.cloud.PublishOn, err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port, nil
 }

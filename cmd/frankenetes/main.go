@@ -17,6 +17,8 @@ var (
 
 func main() {
 	streams := app.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}
-	build := app.Build{Version: version, Kubernetes: kubernetes}
+	// Without it only starting the local cloud fails, and says so.
+	executable, _ := os.Executable()
+	build := app.Build{Version: version, Kubernetes: kubernetes, Executable: executable}
 	os.Exit(app.Run(context.Background(), build, streams, os.Args[1:]))
 }

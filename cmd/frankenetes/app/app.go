@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -31,6 +32,9 @@ type Streams struct {
 type Build struct {
 	// Version is Frankenetes', Kubernetes that of the components.
 	Version, Kubernetes string
+	// Executable is this program's file, which is also the local cloud's. A
+	// test has none: it must never start itself.
+	Executable string
 }
 
 // DefaultName is the cluster that a command means when it is told no other.
@@ -73,13 +77,17 @@ func newRoot(o *options) *cobra.Command {
 		Long: "Frankenetes runs a whole Kubernetes cluster out of container groups: on Azure Container\n" +
 			"Instances, or on a cloud of its own on this machine. A paused cluster costs nothing.",
 		SilenceErrors: true, SilenceUsage: true,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Version: o.build.Version,
+		Args:    cobra.NoArgs,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		PersistentPreRunE: func(*cobra.Command, []string) error {
+			if err := o.checkFlags(); err != nil {
+				return err
+			}
 			if o.quiet {
 				o.streams.Err = io.Discard
 			}
-			return o.checkOutput()
+			return nil
 		},
 	}
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
@@ -92,6 +100,7 @@ func newRoot(o *options) *cobra.Command {
 	flags.DurationVar(&o.timeout, "timeout", 5*time.Minute, "give up after this long")
 	flags.StringVar(&o.cloud, "cloud", env("FRANKENETES_CLOUD", cloudLocal), "local or azure ($FRANKENETES_CLOUD)")
 	flags.StringVar(&o.home, "home", env("FRANKENETES_HOME", "/var/lib/frankenetes"), "data of the local cloud ($FRANKENETES_HOME)")
+	o.completeFlags(root)
 	root.AddCommand(
 		o.upCommand(), o.pauseCommand(), o.resumeCommand(), o.downCommand(),
 		o.statusCommand(), o.listCommand(), o.logsCommand(),
@@ -101,12 +110,33 @@ func newRoot(o *options) *cobra.Command {
 	return root
 }
 
-func (o *options) checkOutput() error {
-	switch o.output {
-	case "text", "json", "yaml", "name":
-		return nil
+// formats are the values of --output.
+func formats() []string { return []string{"text", "json", "yaml", "name"} }
+
+// checkFlags looks at the flags that every command has, but for the cloud:
+// not every command needs one.
+func (o *options) checkFlags() error {
+	switch {
+	case !slices.Contains(formats(), o.output):
+		return fault.New(fault.Usage, "use -o text, json, yaml or name", "unknown output format %q", o.output)
+	case o.timeout <= 0:
+		return fault.New(fault.Usage, "use a duration such as --timeout 90s", "--timeout %s leaves no time at all", o.timeout)
 	}
-	return fault.New(fault.Usage, "use -o text, json, yaml or name", "unknown output format %q", o.output)
+	return nil
+}
+
+// completeFlags offers the values of the flags that every command has.
+func (o *options) completeFlags(root *cobra.Command) {
+	fixed := func(values ...string) cobra.CompletionFunc {
+		return cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp)
+	}
+	// An error means that there is no such flag, which a test would show.
+	_ = root.RegisterFlagCompletionFunc("output", fixed(formats()...))
+	_ = root.RegisterFlagCompletionFunc("cloud", fixed(cloudLocal, cloudAzure))
+	_ = root.RegisterFlagCompletionFunc("timeout", cobra.NoFileCompletions)
+	_ = root.RegisterFlagCompletionFunc("name", func(cmd *cobra.Command, _ []string, word string) ([]string, cobra.ShellCompDirective) {
+		return o.completeNames(cmd, nil, word)
+	})
 }
 
 // report tells the user of an error, once, and returns the exit code.
@@ -128,7 +158,8 @@ func (o *options) report(ctx context.Context, err error) int {
 		kind, hint = fault.Usage, "`frankenetes --help` lists the commands"
 		err = errors.New(strings.SplitN(err.Error(), "\n", 2)[0])
 	}
-	fmt.Fprintf(o.streams.Err, "frankenetes: %v\n", err)
+	// Errors that came together have a line each; here they are one.
+	fmt.Fprintf(o.streams.Err, "frankenetes: %s\n", strings.ReplaceAll(err.Error(), "\n", "; "))
 	for _, line := range fault.LogOf(err) {
 		fmt.Fprintf(o.streams.Err, "  | %s\n", line)
 	}

@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"os"
 	"os/user"
 	"path/filepath"
 	"strings"
@@ -15,6 +17,16 @@ import (
 	"frankenetes.dev/cluster"
 	"frankenetes.dev/fault"
 )
+
+// TestMain keeps a test that starts a cloud by mistake from running all tests
+// again in its place: the daemon is this program, whatever that is.
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == "cloud" {
+		fmt.Fprintln(os.Stderr, "unit tests start no cloud")
+		os.Exit(1)
+	}
+	os.Exit(m.Run())
+}
 
 // frankenetes runs a command line in this process, on a data directory where
 // no cloud is.
@@ -39,7 +51,15 @@ func TestBadInputGetsOneLineAHintAndItsExitCode(t *testing.T) {
 		{"up one two", fault.Usage, "takes one name"},
 		{"up --no-such-flag", fault.Usage, "unknown flag: --no-such-flag"},
 		{"up --port many", fault.Usage, "invalid argument"},
+		{"up --port 99999", fault.Usage, "no port 99999"},
+		{"resume --port many", fault.Usage, "invalid argument"},
 		{"frobnicate", fault.Usage, "unknown command"},
+		{"statsu", fault.Usage, "unknown command"},
+		{"create demo", fault.Usage, "unknown command"},
+		{"delete demo", fault.Usage, "unknown command"},
+		{"list --timeout -1s", fault.Usage, "no time at all"},
+		{"logs etcd --tail -3", fault.Usage, "number of lines"},
+		{"logs etcd -f", fault.Unavailable, "cloud"},
 		{"status -o xml", fault.Usage, "unknown output format"},
 		{"status --cloud moon", fault.Usage, "unknown cloud"},
 		{"status --cloud azure", fault.Usage, "not configured"},
@@ -80,6 +100,61 @@ func TestCompletionAndHelpNeedNoCloud(t *testing.T) {
 		if stdout, stderr, code := frankenetes(t, strings.Fields(args)...); code != 0 || stdout == "" {
 			t.Errorf("%s: exit code %d\n%s", args, code, stderr)
 		}
+	}
+}
+
+func TestEveryFlagOfEveryCommandCompletes(t *testing.T) {
+	for args, want := range map[string]string{
+		"__complete list -o|":        "text\njson\nyaml\nname\n:4\n",
+		"__complete status --cloud|": "local\nazure\n:4\n",
+		"__complete up -n|":          ":4\n",
+		"__complete up --timeout|":   ":4\n",
+		"__complete logs|":           "etcd\napiserver\ncontrollermanager\nscheduler\nvirtual-kubelet\n:4\n",
+	} {
+		words := append(strings.Fields(strings.TrimSuffix(args, "|")), "")
+		if stdout, _, code := frankenetes(t, words...); code != 0 || stdout != want {
+			t.Errorf("%s: exit code %d, %q", args, code, stdout)
+		}
+	}
+}
+
+func TestAVerbsResultIsOnStandardOutputInTheFormatAskedFor(t *testing.T) {
+	for format, want := range map[string]string{
+		"text": "", "name": "demo\n",
+		"json": `{"access":{"name":"demo","server":"https://127.0.0.1:1","context":"frankenetes-demo"},"cluster":"demo","ms":1500,"state":"ready"}` + "\n",
+		"yaml": "access:\n  context: frankenetes-demo\n  name: demo\n  server: https://127.0.0.1:1\ncluster: demo\nms: 1500\nstate: ready\n",
+	} {
+		var out, errs bytes.Buffer
+		o := &options{streams: Streams{Out: &out, Err: &errs}, output: format}
+		access := &cluster.Access{Name: "demo", Server: "https://127.0.0.1:1", Context: "frankenetes-demo"}
+		if err := o.ended("demo", "ready", access, 1500*time.Millisecond); err != nil || out.String() != want {
+			t.Errorf("%s: %v\n%s", format, err, out.String())
+		}
+		if shown := strings.Contains(errs.String(), "Cluster demo is ready after 1.5 s."); shown != (format == "text") {
+			t.Errorf("%s: standard error:\n%s", format, errs.String())
+		}
+	}
+}
+
+func TestAQuestionEndsWithCtrlC(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	in, typed := io.Pipe()
+	cancel()
+	if _, err := readLine(ctx, in); !errors.Is(err, context.Canceled) {
+		t.Errorf("without an answer: %v", err)
+	}
+	typed.Close()
+	if text, err := readLine(t.Context(), strings.NewReader("yes")); text != "yes" || err != nil {
+		t.Errorf("an answer without a line's end: %q, %v", text, err)
+	}
+}
+
+func TestErrorsThatCameTogetherAreOneLine(t *testing.T) {
+	var errs bytes.Buffer
+	o := &options{streams: Streams{Err: &errs}}
+	o.report(t.Context(), errors.Join(errors.New("one"), errors.New("two")))
+	if errs.String() != "frankenetes: one; two\n" {
+		t.Errorf("it says %q", errs.String())
 	}
 }
 

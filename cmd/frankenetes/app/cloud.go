@@ -65,7 +65,9 @@ func (o *options) cloudStatus() *cobra.Command {
 	return &cobra.Command{
 		Use: "status", Short: "Show whether it runs", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			status, err := embedded.Stat(cmd.Context(), o.embedded())
+			ctx, cancel := o.withTimeout(cmd.Context())
+			defer cancel()
+			status, err := embedded.Stat(ctx, o.embedded())
 			if errors.Is(err, embedded.ErrNotRunning) {
 				fmt.Fprintln(o.streams.Err, "The local cloud does not run.")
 				return fault.New(fault.Unavailable, "", "%w", errSilent)

@@ -92,7 +92,10 @@ func (o *options) listCommand() *cobra.Command {
 }
 
 func (o *options) logsCommand() *cobra.Command {
-	var tail int32
+	var (
+		tail   int32
+		follow bool
+	)
 	cmd := &cobra.Command{
 		Use:       "logs COMPONENT",
 		Short:     "Print the output of a component: " + strings.Join(cluster.Components(), ", "),
@@ -104,25 +107,49 @@ func (o *options) logsCommand() *cobra.Command {
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			ctx, cancel := o.withTimeout(cmd.Context())
-			defer cancel()
-			op, err := o.operator(ctx, nil)
-			if err != nil {
-				return err
+			if tail < 0 {
+				return fault.New(fault.Usage, "leave --tail out to get all", "--tail takes a number of lines, not %d", tail)
 			}
-			text, err := op.Logs(ctx, o.name, args[0], tail)
-			if err != nil {
-				return err
+			if follow {
+				return o.follow(cmd.Context(), args[0], tail)
 			}
-			if text != "" && !strings.HasSuffix(text, "\n") {
-				text += "\n"
-			}
-			_, err = io.WriteString(o.streams.Out, text)
-			return err
+			return o.logs(cmd.Context(), args[0], tail)
 		},
 	}
 	cmd.Flags().Int32Var(&tail, "tail", 0, "only the last lines (default: all that the cloud keeps)")
+	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "go on with what comes, until Ctrl-C or the component's end")
 	return cmd
+}
+
+func (o *options) logs(ctx context.Context, component string, tail int32) error {
+	ctx, cancel := o.withTimeout(ctx)
+	defer cancel()
+	op, err := o.operator(ctx, nil)
+	if err != nil {
+		return err
+	}
+	text, err := op.Logs(ctx, o.name, component, tail)
+	if err != nil {
+		return err
+	}
+	if text != "" && !strings.HasSuffix(text, "\n") {
+		text += "\n"
+	}
+	_, err = io.WriteString(o.streams.Out, text)
+	return err
+}
+
+// follow has no time limit: Ctrl-C is how it is meant to end, and needs no word.
+func (o *options) follow(ctx context.Context, component string, tail int32) error {
+	op, err := o.operator(ctx, nil)
+	if err != nil {
+		return err
+	}
+	err = op.Follow(ctx, o.name, component, tail, o.streams.Out)
+	if ctx.Err() != nil {
+		return fault.New(fault.Interrupted, "", "%w", errSilent)
+	}
+	return err
 }
 
 func (o *options) versionCommand() *cobra.Command {

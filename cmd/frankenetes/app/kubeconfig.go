@@ -22,11 +22,13 @@ func (o *options) kubeconfigCommand() *cobra.Command {
 		Short: "Print a kubeconfig for a cluster",
 		Args:  o.atMostOne, ValidArgsFunction: o.completeNames,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			op, err := o.operator(cmd.Context(), nil)
+			ctx, cancel := o.withTimeout(cmd.Context())
+			defer cancel()
+			op, err := o.operator(ctx, nil)
 			if err != nil {
 				return err
 			}
-			access, err := op.Access(cmd.Context(), o.clusterName(args))
+			access, err := op.Access(ctx, o.clusterName(args))
 			if err != nil {
 				return err
 			}

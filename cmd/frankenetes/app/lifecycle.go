@@ -3,6 +3,7 @@ package app
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -28,7 +29,8 @@ func (o *options) upCommand() *cobra.Command {
 		Args: o.atMostOne, ValidArgsFunction: o.completeNames,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			up.Name, up.Kubernetes = o.clusterName(args), o.build.Kubernetes
-			if err := cluster.CheckName(up.Name); err != nil {
+			// Before the cloud is started for it.
+			if err := errors.Join(cluster.CheckName(up.Name), cluster.CheckPort(up.Port)); err != nil {
 				return err
 			}
 			return o.verb(cmd.Context(), up.Name, "ready", func(ctx context.Context, op *cluster.Operator) (*cluster.Access, error) {
@@ -44,18 +46,21 @@ func (o *options) upCommand() *cobra.Command {
 }
 
 func (o *options) resumeCommand() *cobra.Command {
-	return &cobra.Command{
+	var port int
+	cmd := &cobra.Command{
 		Use:   "resume [NAME]",
 		Short: "Start a paused cluster; nothing is lost",
 		Args:  o.atMostOne, ValidArgsFunction: o.completeNames,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			name := o.clusterName(args)
 			return o.verb(cmd.Context(), name, "running again", func(ctx context.Context, op *cluster.Operator) (*cluster.Access, error) {
-				access, err := op.Resume(ctx, name)
+				access, err := op.Resume(ctx, name, port)
 				return &access, err
 			})
 		},
 	}
+	cmd.Flags().IntVar(&port, "port", 0, "port of this machine for the API server from now on (default: the one that it had)")
+	return cmd
 }
 
 func (o *options) pauseCommand() *cobra.Command {
@@ -85,11 +90,7 @@ func (o *options) downCommand() *cobra.Command {
 }
 
 func (o *options) down(ctx context.Context, name string, yes bool) error {
-	op, err := o.operator(ctx, nil)
-	if err != nil {
-		return err
-	}
-	exists, err := op.Exists(ctx, name)
+	exists, err := o.exists(ctx, name)
 	if err != nil {
 		return err
 	}
@@ -97,7 +98,7 @@ func (o *options) down(ctx context.Context, name string, yes bool) error {
 		fmt.Fprintf(o.streams.Err, "Cluster %s does not exist: nothing to remove.\n", name)
 		return o.forget(name)
 	}
-	if err := o.confirm(name, yes); err != nil {
+	if err := o.confirm(ctx, name, yes); err != nil {
 		return err
 	}
 	return o.verb(ctx, name, "removed", func(ctx context.Context, op *cluster.Operator) (*cluster.Access, error) {
@@ -108,24 +109,61 @@ func (o *options) down(ctx context.Context, name string, yes bool) error {
 	})
 }
 
-// confirm asks on a terminal; elsewhere --yes must say it.
-func (o *options) confirm(name string, yes bool) error {
+// exists is bounded by itself, since the user may think about the question
+// that follows it for as long as he likes.
+func (o *options) exists(ctx context.Context, name string) (bool, error) {
+	ctx, cancel := o.withTimeout(ctx)
+	defer cancel()
+	op, err := o.operator(ctx, nil)
+	if err != nil {
+		return false, err
+	}
+	return op.Exists(ctx, name)
+}
+
+// confirm asks on a terminal; elsewhere, and where the question would not be
+// seen, --yes must say it.
+func (o *options) confirm(ctx context.Context, name string, yes bool) error {
 	if yes {
 		return nil
 	}
 	in, ok := o.streams.In.(*os.File)
-	if !ok || !term.IsTerminal(int(in.Fd())) {
+	if !ok || !term.IsTerminal(int(in.Fd())) || o.quiet {
 		return fault.New(fault.Usage, "add --yes", "removing cluster %s loses all its data, and there is no terminal to ask", name)
 	}
 	fmt.Fprintf(o.streams.Err, "Remove cluster %s with all its data? [y/N] ", name)
-	answer, err := bufio.NewReader(in).ReadString('\n')
-	if err != nil && err != io.EOF {
+	answer, err := readLine(ctx, in)
+	if err != nil {
+		fmt.Fprintln(o.streams.Err)
 		return fmt.Errorf("read answer: %w", err)
 	}
 	if a := strings.ToLower(strings.TrimSpace(answer)); a != "y" && a != "yes" {
 		return fault.New(fault.Failed, "", "nothing was removed")
 	}
 	return nil
+}
+
+// readLine reads a line, or ends with ctx: then it leaves behind the read that
+// nothing can end, in a program that is about to.
+func readLine(ctx context.Context, in io.Reader) (string, error) {
+	type line struct {
+		text string
+		err  error
+	}
+	read := make(chan line, 1)
+	go func() {
+		text, err := bufio.NewReader(in).ReadString('\n')
+		read <- line{text, err}
+	}()
+	select {
+	case l := <-read:
+		if l.err == io.EOF {
+			l.err = nil
+		}
+		return l.text, l.err
+	case <-ctx.Done():
+		return "", ctx.Err()
+	}
 }
 
 // verb runs one of the verbs under the cluster's lock and a time limit, shows
@@ -180,18 +218,18 @@ func (o *options) startLocal(ctx context.Context, progress progress) error {
 }
 
 func (o *options) startCloud(ctx context.Context) (cloud.Config, error) {
-	exe, err := os.Executable()
-	if err != nil {
-		return cloud.Config{}, fmt.Errorf("start the local cloud: %w", err)
+	if o.build.Executable == "" {
+		return cloud.Config{}, errors.New("start the local cloud: this program does not know where it is")
 	}
-	conf, err := embedded.Start(ctx, o.embedded(), []string{exe, "cloud", "run", "--home", o.home})
+	conf, err := embedded.Start(ctx, o.embedded(), []string{o.build.Executable, "cloud", "run", "--home", o.home})
 	return conf, explainLocal(err)
 }
 
 // ended prints the last line of a verb.
 func (o *options) ended(name, state string, access *cluster.Access, took time.Duration) error {
-	if o.output == "json" {
-		return o.print(map[string]any{"cluster": name, "state": state, "ms": took.Milliseconds(), "access": access}, nil, nil)
+	if o.output != "text" {
+		result := map[string]any{"cluster": name, "state": state, "ms": took.Milliseconds(), "access": access}
+		return o.print(result, []string{name}, nil)
 	}
 	fmt.Fprintf(o.streams.Err, "\nCluster %s is %s after %.1f s.", name, state, took.Seconds())
 	switch {
@@ -211,7 +249,10 @@ func (o *options) aliases() []*cobra.Command {
 		target := make()
 		sub := make()
 		sub.Use = "cluster [NAME]"
-		cmd := &cobra.Command{Use: use, Short: "The same as " + target.Name(), Args: o.atMostOne}
+		cmd := &cobra.Command{
+			Use: use, Short: "The same as " + target.Name(), Args: cobra.NoArgs,
+			RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		}
 		if runnable {
 			target.Use, target.Short = use+" [NAME]", cmd.Short
 			cmd = target
