@@ -12,8 +12,18 @@ import (
 // By itself it looks at all pods once a second, and at one that it has just
 // changed, so that only what happens unasked would be learned late. (Its own
 // EventedPLEG is an alpha feature that loses states; this takes nothing away
-// from the regular look.)
-func (n *node) tell(ctx context.Context, relist func(types.UID)) error {
+// from the regular look.) So being too slow for all events is no reason to end.
+func (n *node) tell(ctx context.Context, relist func(types.UID)) {
+	for {
+		err := n.tellOnce(ctx, relist)
+		if ctx.Err() != nil || errors.Is(err, context.Canceled) {
+			return
+		}
+		n.log.Warn("the ends of some containers may be noticed late", "error", err)
+	}
+}
+
+func (n *node) tellOnce(ctx context.Context, relist func(types.UID)) error {
 	events := make(chan *runtimeapi.ContainerEventResponse)
 	failed := make(chan error, 1)
 	go func() {
@@ -25,8 +35,5 @@ func (n *node) tell(ctx context.Context, relist func(types.UID)) error {
 			relist(types.UID(event.GetPodSandboxStatus().GetMetadata().GetUid()))
 		}
 	}
-	if err := <-failed; ctx.Err() == nil && !errors.Is(err, context.Canceled) {
-		return err
-	}
-	return nil
+	return <-failed
 }

@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	utilnet "k8s.io/apimachinery/pkg/util/net"
 	utilfeature "k8s.io/apiserver/pkg/util/feature"
+	"k8s.io/klog/v2"
 	"k8s.io/kubernetes/cmd/kubelet/app"
 	"k8s.io/kubernetes/cmd/kubelet/app/options"
 	"k8s.io/kubernetes/pkg/capabilities"
@@ -19,6 +20,7 @@ import (
 	kubeletconfig "k8s.io/kubernetes/pkg/kubelet/apis/config"
 	"k8s.io/kubernetes/pkg/kubelet/cadvisor"
 	"k8s.io/kubernetes/pkg/kubelet/cm"
+	podconfig "k8s.io/kubernetes/pkg/kubelet/config"
 	kubecontainer "k8s.io/kubernetes/pkg/kubelet/container"
 	"k8s.io/kubernetes/pkg/kubelet/server"
 	kubetypes "k8s.io/kubernetes/pkg/kubelet/types"
@@ -34,6 +36,7 @@ import (
 	"k8s.io/kubernetes/pkg/volume/util/subpath"
 
 	"frankenetes.dev/node/machine"
+	"frankenetes.dev/node/registration"
 )
 
 var _ cadvisor.Interface = (*machine.Machine)(nil)
@@ -61,16 +64,12 @@ func (n *node) runKubelet(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	capabilities.Initialize(capabilities.Capabilities{AllowPrivileged: true}) // the runtime refuses it, with a reason
-	credentialprovider.SetPreferredDockercfgPath(n.config.RootDir)
-	k, err := kubelet.NewMainKubelet(ctx, config, deps, &flags.ContainerRuntimeOptions,
-		n.config.Hostname, types.NodeName(n.config.NodeName), []net.IP{address},
-		"", "", flags.CertDirectory, n.config.RootDir, config.PodLogsDir,
-		"", "", true, nil, nil, "", false, false,
-		flags.MinimumGCAge, flags.MaxPerPodContainerCount, flags.MaxContainerCount,
-		flags.NodeLabels, config.NodeStatusMaxImages, false)
+	if err := registration.Register(ctx, deps.KubeClient, n.config.NodeName, flags.NodeLabels, n.log); err != nil {
+		return err
+	}
+	k, err := n.newKubelet(ctx, address, flags, config, deps)
 	if err != nil {
-		return fmt.Errorf("make kubelet: %w", err)
+		return err
 	}
 	n.mu.Lock()
 	n.pod = k.GetPodByName
@@ -79,8 +78,44 @@ func (n *node) runKubelet(ctx context.Context) error {
 	k.StartGarbageCollection(ctx)
 	go k.Run(ctx, n.relay(ctx, deps.PodConfig.Updates()))
 	go k.ListenAndServe(ctx, config, deps.TLSConfig, deps.Auth, deps.TracerProvider)
-	return n.tell(ctx, k.RequestPodRelist)
+	n.tell(ctx, k.RequestPodRelist)
+	return nil
 }
+
+// newKubelet makes a kubelet that knows its node, and begins to watch its pods.
+// One that was to do so by itself would look for the node but once a second.
+func (n *node) newKubelet(ctx context.Context, address net.IP, flags *options.KubeletFlags,
+	config *kubeletconfig.KubeletConfiguration, deps *kubelet.Dependencies) (*kubelet.Kubelet, error) {
+	capabilities.Initialize(capabilities.Capabilities{AllowPrivileged: true}) // the runtime refuses it, with a reason
+	credentialprovider.SetPreferredDockercfgPath(n.config.RootDir)
+	name := types.NodeName(n.config.NodeName)
+	deps.PodConfig = podconfig.NewPodConfig(deps.Recorder, deps.PodStartupLatencyTracker)
+	pods := deps.PodConfig.Channel(ctx, kubetypes.ApiserverSource)
+	k, err := kubelet.NewMainKubelet(ctx, config, deps, &flags.ContainerRuntimeOptions,
+		n.config.Hostname, name, []net.IP{address},
+		"", "", flags.CertDirectory, n.config.RootDir, config.PodLogsDir,
+		"", "", true, nil, nil, "", false, false,
+		flags.MinimumGCAge, flags.MaxPerPodContainerCount, flags.MaxContainerCount,
+		flags.NodeLabels, config.NodeStatusMaxImages, false)
+	if err != nil {
+		return nil, fmt.Errorf("make kubelet: %w", err)
+	}
+	// The kubelet's informer tells nobody when it has got the node.
+	for seen := false; !seen; {
+		_, err := k.GetNode(ctx)
+		seen = err == nil
+		select {
+		case <-time.After(nodeLook):
+		case <-ctx.Done():
+			return nil, fmt.Errorf("await node %s: %w", name, context.Cause(ctx))
+		}
+	}
+	podconfig.NewSourceApiserver(klog.FromContext(ctx), deps.KubeClient, name, func() bool { return true }, pods)
+	return k, nil
+}
+
+// nodeLook is how often the kubelet is asked whether it has got its node.
+const nodeLook = 5 * time.Millisecond
 
 // settings are the kubelet's flags and configuration: its defaults but for what
 // a node without a machine cannot have.
