@@ -27,12 +27,13 @@ type subject struct {
 	record  *Record
 	storage storage
 	signer  *signer
-	// ready is closed when the API server is ready, in this verb.
-	ready chan struct{}
+	// stored is closed when there is a container group of etcd, ready when the
+	// API server is ready, in this verb.
+	stored, ready chan struct{}
 }
 
 func (o *Operator) subject(r *Record, st storage) (*subject, error) {
-	s := &subject{Operator: o, record: r, storage: st, ready: make(chan struct{})}
+	s := &subject{Operator: o, record: r, storage: st, stored: make(chan struct{}), ready: make(chan struct{})}
 	var err error
 	s.signer, err = newSigner(r, o.cloud.Config)
 	return s, err

@@ -26,6 +26,7 @@ func (s *subject) startEtcd(ctx context.Context) (string, error) {
 	if _, err := s.put(ctx, c, err); err != nil {
 		return "", err
 	}
+	close(s.stored)
 	if err := s.awaitRunning(ctx, Etcd); err != nil {
 		return "", err
 	}
@@ -40,6 +41,12 @@ func (s *subject) startAPIServer(ctx context.Context) (string, error) {
 	kube, err := s.kube()
 	if err != nil {
 		return "", err
+	}
+	// etcd's own step, beside this one, may not have come that far.
+	select {
+	case <-s.stored:
+	case <-ctx.Done():
+		return "", ctx.Err()
 	}
 	// It waits for etcd; if that does not run, say so rather than wait.
 	err = s.guard(ctx, Etcd, func(ctx context.Context) error { return s.guard(ctx, APIServer, kube.awaitReady) })

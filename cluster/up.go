@@ -71,7 +71,7 @@ func (o *Operator) create(ctx context.Context, opts UpOptions) (Access, error) {
 	if err != nil {
 		return Access{}, err
 	}
-	s := &subject{Operator: o, record: &Record{Spec: spec}, ready: make(chan struct{})}
+	s := &subject{Operator: o, record: &Record{Spec: spec}, stored: make(chan struct{}), ready: make(chan struct{})}
 	steps := []Step{
 		{Name: "Storage", Run: s.makeStorage},
 		{Name: "Certificates", Needs: []string{"Storage"}, Run: s.makeAuthorities},

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/http"
 	"testing"
@@ -85,6 +86,10 @@ func (f *fakeCloud) getResourceGroup(_ context.Context, name string, _ *armresou
 
 func getRunning(_ context.Context, _, name string, _ *aci.ContainerGroupsClientGetOptions) (
 	r azfake.Responder[aci.ContainerGroupsClientGetResponse], e azfake.ErrorResponder) {
+	if name != APIServer {
+		e.SetResponseError(http.StatusNotFound, "ResourceNotFound")
+		return r, e
+	}
 	r.SetResponse(http.StatusOK, aci.ContainerGroupsClientGetResponse{ContainerGroup: aci.ContainerGroup{
 		Name: &name, Properties: &aci.ContainerGroupPropertiesProperties{}}}, nil)
 	return r, e
@@ -143,5 +148,16 @@ func TestAnAPIServerThatRunsKeepsItsPort(t *testing.T) {
 	}
 	if err := s.movePort(t.Context(), was+1); fault.KindOf(err) != fault.Conflict || record.Spec.Port != was {
 		t.Errorf("it is on port %d now: %v", record.Spec.Port, err)
+	}
+}
+
+func TestTheAPIServersStepWaitsForEtcdsToMakeIt(t *testing.T) {
+	signer, record := newTestSigner(t)
+	s := &subject{Operator: NewOperator((&fakeCloud{}).connect(t), silent{}), record: record, signer: signer,
+		stored: make(chan struct{}), ready: make(chan struct{})}
+	ctx, cancel := context.WithTimeout(t.Context(), 2*pollEvery)
+	defer cancel()
+	if _, err := s.startAPIServer(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("while etcd is still to come: %v", err)
 	}
 }
