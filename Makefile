@@ -70,10 +70,10 @@ clean: ## Remove what was built
 deps:
 	@hack/deps
 
-$(BIN)/frankenetes: go.mod go.sum $(call sources,cmd/frankenetes cluster cloud embedded pki images) | deps
+$(BIN)/frankenetes: go.mod go.sum $(call sources,cmd/frankenetes cluster cloud embedded fault pki) | deps
 	$(GO) build -o $@ -ldflags '-s -w -X main.version=$(VERSION) -X main.kubernetes=$(KUBERNETES)' ./cmd/frankenetes
 
-$(BIN)/hyperkube: go.mod go.sum $(call sources,cmd/hyperkube node cloud pki agent/protocol) | deps
+$(BIN)/hyperkube: go.mod go.sum $(call sources,cmd/hyperkube node cloud fault pki agent/protocol) | deps
 	$(GO) build -o $@ -ldflags '-s -w $(kube_version)' ./cmd/hyperkube
 
 $(BIN)/agent: go.mod go.sum $(call sources,cmd/agent agent) | deps
