@@ -36,6 +36,7 @@ func TestFailures(t *testing.T) {
 	part("a daemon that dies", testDaemonDies)
 	part("pause and resume that are killed", testKilledVerbs)
 	part("an etcd that cannot start", testBrokenEtcd)
+	part("a port that is taken meanwhile", testPortTakenMeanwhile)
 	m.run("down", "--yes")
 }
 
@@ -221,5 +222,32 @@ func testBrokenEtcd(m *machine) {
 		m.t.Fatal(err)
 	}
 	m.run("resume")
+	m.kubectl("wait", "pod/witness", "--for=condition=Ready", "--timeout", patience.String())
+}
+
+// testPortTakenMeanwhile takes the port of a paused cluster, which must then
+// come back on another, and stay there.
+func testPortTakenMeanwhile(m *machine) {
+	server := func() string {
+		return m.kubectl("config", "view", "--minify", "-o", "jsonpath={.clusters[0].cluster.server}")
+	}
+	m.run("pause")
+	l, err := net.Listen("tcp", strings.TrimPrefix(server(), "https://"))
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	defer l.Close()
+	m.expect(4, l.Addr().String()[len("127.0.0.1:"):], "resume")
+
+	other, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	address := other.Addr().String()
+	other.Close()
+	m.run("resume", "--port", strings.TrimPrefix(address, "127.0.0.1:"))
+	if got := server(); got != "https://"+address {
+		m.t.Errorf("the kubeconfig says %s, want https://%s", got, address)
+	}
 	m.kubectl("wait", "pod/witness", "--for=condition=Ready", "--timeout", patience.String())
 }
