@@ -50,7 +50,7 @@ func writeStatus(w io.Writer, s cluster.Status) {
 	for _, c := range s.Components {
 		fmt.Fprintf(w, "%s\t%s\t%d\t%s\t%s\n", c.Name, c.State, c.Restarts, age(c.Since), c.Address)
 	}
-	fmt.Fprintf(w, "\n%d pods\n", s.Pods)
+	fmt.Fprintf(w, "\npods: %d\n", s.Pods)
 }
 
 func age(since time.Time) string {
