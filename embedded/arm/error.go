@@ -43,9 +43,6 @@ func NotFound(resourceType, name, group string) *Error {
 	}
 }
 
-// DiskFull is the code of an error that Azure does not have.
-const DiskFull = "DiskFull"
-
 // BadRequest is a refusal of what the client sent.
 func BadRequest(code, format string, args ...any) *Error {
 	return &Error{Status: http.StatusBadRequest, Code: code, Message: fmt.Sprintf(format, args...)}
@@ -60,7 +57,7 @@ func Conflict(code, format string, args ...any) *Error {
 // full disk is not hidden: only the user can do something about it.
 func internal(id string, err error) *Error {
 	if errors.Is(err, syscall.ENOSPC) || err != nil && strings.Contains(err.Error(), syscall.ENOSPC.Error()) {
-		return &Error{Status: http.StatusInsufficientStorage, Code: DiskFull,
+		return &Error{Status: http.StatusInsufficientStorage, Code: "DiskFull",
 			Message: "The disk that holds the data of the embedded cloud is full."}
 	}
 	return &Error{Status: http.StatusInternalServerError, Code: "InternalServerError",

@@ -22,31 +22,20 @@ func TestCluster(t *testing.T) {
 	m.run("up")
 	marks := m.traces()
 
-	part := func(name string, fn func(m *machine)) {
-		t.Helper()
-		ok := t.Run(name, func(t *testing.T) {
-			sub := *m
-			sub.t = t
-			fn(&sub)
-		})
-		if !ok {
-			t.FailNow()
-		}
-	}
-	part("status and list", testStatus)
-	part("three hellos answer by name", testDeployment)
-	part("volumes and environment", testVolumes)
-	part("exec", testExec)
-	part("logs", testLogs)
-	part("port-forward", testPortForward)
-	part("jobs and exit codes", testJobs)
-	part("stateful set", testStatefulSet)
-	part("a wrong image", testWrongImage)
-	part("nobody gets in without a certificate", testTLS)
-	part("secrets stay secret", testSecrets)
-	part("pause leaves nothing and resume brings all back", func(m *machine) { testPause(m, marks) })
-	part("a second cluster beside the first", testSecondCluster)
-	part("the cloud stops and starts again", func(m *machine) { testCloudRestart(m, marks) })
+	m.part("status and list", testStatus)
+	m.part("three hellos answer by name", testDeployment)
+	m.part("volumes and environment", testVolumes)
+	m.part("exec", testExec)
+	m.part("logs", testLogs)
+	m.part("port-forward", testPortForward)
+	m.part("jobs and exit codes", testJobs)
+	m.part("stateful set", testStatefulSet)
+	m.part("a wrong image", testWrongImage)
+	m.part("nobody gets in without a certificate", testTLS)
+	m.part("secrets stay secret", testSecrets)
+	m.part("pause leaves nothing and resume brings all back", func(m *machine) { testPause(m, marks) })
+	m.part("a second cluster beside the first", testSecondCluster)
+	m.part("the cloud stops and starts again", func(m *machine) { testCloudRestart(m, marks) })
 
 	m.run("down", "--yes")
 	expectNothing(t, "after down", marks.groups(t, m.home))

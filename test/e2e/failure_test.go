@@ -16,27 +16,16 @@ import (
 // TestFailures does to a cluster what goes wrong in life.
 func TestFailures(t *testing.T) {
 	m := newMachine(t)
-	part := func(name string, fn func(m *machine)) {
-		t.Helper()
-		ok := t.Run(name, func(t *testing.T) {
-			sub := *m
-			sub.t = t
-			fn(&sub)
-		})
-		if !ok {
-			t.FailNow()
-		}
-	}
-	part("somebody who is not root", testNotRoot)
-	part("a port that is taken", testPortTaken)
-	part("up that is interrupted cleans up", testUpInterrupted)
-	part("up that takes too long cleans up", testUpTimeout)
+	m.part("somebody who is not root", testNotRoot)
+	m.part("a port that is taken", testPortTaken)
+	m.part("up that is interrupted cleans up", testUpInterrupted)
+	m.part("up that takes too long cleans up", testUpTimeout)
 
 	m.run("up")
-	part("a daemon that dies", testDaemonDies)
-	part("pause and resume that are killed", testKilledVerbs)
-	part("an etcd that cannot start", testBrokenEtcd)
-	part("a port that is taken meanwhile", testPortTakenMeanwhile)
+	m.part("a daemon that dies", testDaemonDies)
+	m.part("pause and resume that are killed", testKilledVerbs)
+	m.part("an etcd that cannot start", testBrokenEtcd)
+	m.part("a port that is taken meanwhile", testPortTakenMeanwhile)
 	m.run("down", "--yes")
 }
 

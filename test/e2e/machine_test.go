@@ -48,6 +48,19 @@ func newMachine(t *testing.T) *machine {
 	return m
 }
 
+// part runs one part of a test's story; where it fails, the story ends.
+func (m *machine) part(name string, fn func(m *machine)) {
+	m.t.Helper()
+	ok := m.t.Run(name, func(t *testing.T) {
+		sub := *m
+		sub.t = t
+		fn(&sub)
+	})
+	if !ok {
+		m.t.FailNow()
+	}
+}
+
 // stop ends the cloud; what a failed test has made ends with it.
 func (m *machine) stop() {
 	if m.t.Failed() {

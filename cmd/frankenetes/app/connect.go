@@ -31,6 +31,17 @@ func (o *options) operator(ctx context.Context, progress cluster.Progress) (*clu
 	return cluster.NewOperator(conn, progress), nil
 }
 
+// ask connects to the cloud for a question, which is bounded by --timeout.
+func (o *options) ask(ctx context.Context, question func(context.Context, *cluster.Operator) error) error {
+	ctx, cancel := o.withTimeout(ctx)
+	defer cancel()
+	op, err := o.operator(ctx, nil)
+	if err != nil {
+		return err
+	}
+	return question(ctx, op)
+}
+
 // cloudConfig finds the cloud. A local one that has stopped is not started
 // for a question, only by up.
 func (o *options) cloudConfig(ctx context.Context) (cloud.Config, error) {
@@ -68,7 +79,7 @@ func azure() (cloud.Config, error) {
 // embedded says which embedded cloud the flags mean; its tools and images are
 // beside this program.
 func (o *options) embedded() embedded.Options {
-	bin := binDir()
+	bin := o.binDir()
 	return embedded.Options{Home: o.home, Tools: bin, Images: filepath.Join(bin, "images")}
 }
 
@@ -88,11 +99,8 @@ func explainLocal(err error) error {
 }
 
 // binDir is where this program and those that it starts are.
-func binDir() string {
-	exe, err := os.Executable()
-	if err != nil {
-		return "."
-	}
+func (o *options) binDir() string {
+	exe := o.build.Executable
 	if real, err := filepath.EvalSymlinks(exe); err == nil {
 		exe = real
 	}

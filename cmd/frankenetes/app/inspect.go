@@ -22,17 +22,13 @@ func (o *options) statusCommand() *cobra.Command {
 		Short: "Show what there is of a cluster",
 		Args:  o.atMostOne, ValidArgsFunction: o.completeNames,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			ctx, cancel := o.withTimeout(cmd.Context())
-			defer cancel()
-			op, err := o.operator(ctx, nil)
-			if err != nil {
-				return err
-			}
-			status, err := op.Status(ctx, o.clusterName(args))
-			if err != nil {
-				return err
-			}
-			return o.print(status, []string{status.Name}, func(w io.Writer) { writeStatus(w, status) })
+			return o.ask(cmd.Context(), func(ctx context.Context, op *cluster.Operator) error {
+				status, err := op.Status(ctx, o.clusterName(args))
+				if err != nil {
+					return err
+				}
+				return o.print(status, []string{status.Name}, func(w io.Writer) { writeStatus(w, status) })
+			})
 		},
 	}
 }
@@ -67,28 +63,30 @@ func (o *options) listCommand() *cobra.Command {
 		Short:   "List the clusters of the cloud",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			ctx, cancel := o.withTimeout(cmd.Context())
-			defer cancel()
-			op, err := o.operator(ctx, nil)
-			if err != nil {
-				return err
-			}
-			list, err := op.List(ctx)
-			if err != nil {
-				return err
-			}
-			var names []string
-			for _, l := range list {
-				names = append(names, l.Name)
-			}
-			return o.print(list, names, func(w io.Writer) {
-				fmt.Fprintln(w, "NAME\tSTATE\tGROUPS\tLOCATION")
-				for _, l := range list {
-					fmt.Fprintf(w, "%s\t%s\t%d\t%s\n", l.Name, l.State, l.Groups, l.Location)
+			return o.ask(cmd.Context(), func(ctx context.Context, op *cluster.Operator) error {
+				list, err := op.List(ctx)
+				if err != nil {
+					return err
 				}
+				return o.print(list, names(list), func(w io.Writer) { writeList(w, list) })
 			})
 		},
 	}
+}
+
+func writeList(w io.Writer, list []cluster.Listed) {
+	fmt.Fprintln(w, "NAME\tSTATE\tGROUPS\tLOCATION")
+	for _, l := range list {
+		fmt.Fprintf(w, "%s\t%s\t%d\t%s\n", l.Name, l.State, l.Groups, l.Location)
+	}
+}
+
+func names(list []cluster.Listed) []string {
+	var all []string
+	for _, l := range list {
+		all = append(all, l.Name)
+	}
+	return all
 }
 
 func (o *options) logsCommand() *cobra.Command {
@@ -197,9 +195,5 @@ func (o *options) completeNames(cmd *cobra.Command, args []string, _ string) ([]
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
 	list, _ := op.List(ctx)
-	var names []string
-	for _, l := range list {
-		names = append(names, l.Name)
-	}
-	return names, cobra.ShellCompDirectiveNoFileComp
+	return names(list), cobra.ShellCompDirectiveNoFileComp
 }

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"os/user"
@@ -22,25 +23,21 @@ func (o *options) kubeconfigCommand() *cobra.Command {
 		Short: "Print a kubeconfig for a cluster",
 		Args:  o.atMostOne, ValidArgsFunction: o.completeNames,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			ctx, cancel := o.withTimeout(cmd.Context())
-			defer cancel()
-			op, err := o.operator(ctx, nil)
-			if err != nil {
+			return o.ask(cmd.Context(), func(ctx context.Context, op *cluster.Operator) error {
+				access, err := op.Access(ctx, o.clusterName(args))
+				if err != nil {
+					return err
+				}
+				if merge {
+					return o.merge(access)
+				}
+				data, err := clientcmd.Write(*access.Config)
+				if err != nil {
+					return fmt.Errorf("encode kubeconfig: %w", err)
+				}
+				_, err = o.streams.Out.Write(data)
 				return err
-			}
-			access, err := op.Access(ctx, o.clusterName(args))
-			if err != nil {
-				return err
-			}
-			if merge {
-				return o.merge(access)
-			}
-			data, err := clientcmd.Write(*access.Config)
-			if err != nil {
-				return fmt.Errorf("encode kubeconfig: %w", err)
-			}
-			_, err = o.streams.Out.Write(data)
-			return err
+			})
 		},
 	}
 	cmd.Flags().BoolVar(&merge, "merge", false, "merge it into your kubeconfig instead, and make it current")
@@ -53,7 +50,7 @@ func (o *options) kubectlCommand() *cobra.Command {
 		Short:              "Run the kubectl that comes with frankenetes",
 		DisableFlagParsing: true,
 		RunE: func(_ *cobra.Command, args []string) error {
-			hyperkube := filepath.Join(binDir(), "hyperkube")
+			hyperkube := filepath.Join(o.binDir(), "hyperkube")
 			env := os.Environ()
 			if os.Getenv("KUBECONFIG") == "" {
 				paths, _ := kubeconfigPaths(os.Geteuid())

@@ -111,14 +111,12 @@ func (o *options) down(ctx context.Context, name string, yes bool) error {
 
 // exists is bounded by itself, since the user may think about the question
 // that follows it for as long as he likes.
-func (o *options) exists(ctx context.Context, name string) (bool, error) {
-	ctx, cancel := o.withTimeout(ctx)
-	defer cancel()
-	op, err := o.operator(ctx, nil)
-	if err != nil {
-		return false, err
-	}
-	return op.Exists(ctx, name)
+func (o *options) exists(ctx context.Context, name string) (exists bool, err error) {
+	err = o.ask(ctx, func(ctx context.Context, op *cluster.Operator) error {
+		exists, err = op.Exists(ctx, name)
+		return err
+	})
+	return exists, err
 }
 
 // confirm asks on a terminal; elsewhere, and where the question would not be
