@@ -53,8 +53,8 @@ type Properties struct {
 	SKU                      string               `json:"sku,omitempty"`
 	Priority                 string               `json:"priority,omitempty"`
 	Diagnostics              *unsupported         `json:"diagnostics,omitempty"`
-	SubnetIDs                []unsupported        `json:"subnetIds,omitempty"`
-	DNSConfig                *unsupported         `json:"dnsConfig,omitempty"`
+	SubnetIDs                []SubnetID           `json:"subnetIds,omitempty"`
+	DNSConfig                *DNSConfig           `json:"dnsConfig,omitempty"`
 	EncryptionProperties     *unsupported         `json:"encryptionProperties,omitempty"`
 	Extensions               []unsupported        `json:"extensions,omitempty"`
 	ConfidentialCompute      *unsupported         `json:"confidentialComputeProperties,omitempty"`
@@ -79,8 +79,8 @@ type ContainerProperties struct {
 	InstanceView         *ContainerView   `json:"instanceView,omitempty"`
 	Resources            *Resources       `json:"resources,omitempty"`
 	VolumeMounts         []Mount          `json:"volumeMounts,omitempty"`
-	LivenessProbe        *unsupported     `json:"livenessProbe,omitempty"`
-	ReadinessProbe       *unsupported     `json:"readinessProbe,omitempty"`
+	LivenessProbe        *Probe           `json:"livenessProbe,omitempty"`
+	ReadinessProbe       *Probe           `json:"readinessProbe,omitempty"`
 	SecurityContext      *SecurityContext `json:"securityContext,omitempty"`
 	ConfigMap            *unsupported     `json:"configMap,omitempty"`
 }
@@ -162,7 +162,7 @@ type Volume struct {
 	AzureFile       *AzureFile        `json:"azureFile,omitempty"`
 	EmptyDir        *struct{}         `json:"emptyDir,omitempty"`
 	Secret          map[string]string `json:"secret,omitempty"`
-	GitRepo         *unsupported      `json:"gitRepo,omitempty"`
+	GitRepo         *GitRepo          `json:"gitRepo,omitempty"`
 	SecretReference *unsupported      `json:"secretReference,omitempty"`
 }
 
@@ -172,6 +172,60 @@ type AzureFile struct {
 	ReadOnly           bool   `json:"readOnly,omitempty"`
 	StorageAccountName string `json:"storageAccountName"`
 	StorageAccountKey  string `json:"storageAccountKey,omitempty"`
+}
+
+// GitRepo is a repository that is cloned once, before the containers start.
+type GitRepo struct {
+	Repository string `json:"repository"`
+	// Directory is below the volume; empty means one named after the repository.
+	Directory string `json:"directory,omitempty"`
+	// Revision is a branch, a tag or a commit; empty means the default branch.
+	Revision string `json:"revision,omitempty"`
+}
+
+// Probe finds out whether a container is well: it has exactly one of Exec and
+// HTTPGet. Times are in seconds; what is nil has the default of Kubernetes.
+type Probe struct {
+	Exec                *ExecProbe `json:"exec,omitempty"`
+	HTTPGet             *HTTPProbe `json:"httpGet,omitempty"`
+	InitialDelaySeconds *integer   `json:"initialDelaySeconds,omitempty"`
+	PeriodSeconds       *integer   `json:"periodSeconds,omitempty"`
+	FailureThreshold    *integer   `json:"failureThreshold,omitempty"`
+	SuccessThreshold    *integer   `json:"successThreshold,omitempty"`
+	TimeoutSeconds      *integer   `json:"timeoutSeconds,omitempty"`
+}
+
+// ExecProbe runs a command in the container; exit code 0 is well.
+type ExecProbe struct {
+	Command []string `json:"command"`
+}
+
+// HTTPProbe asks a port of the container; 200 to 399 is well.
+type HTTPProbe struct {
+	Path    string       `json:"path,omitempty"`
+	Port    integer      `json:"port"`
+	Scheme  string       `json:"scheme,omitempty"`
+	Headers []HTTPHeader `json:"httpHeaders,omitempty"`
+}
+
+// HTTPHeader is a header of a probe's request.
+type HTTPHeader struct {
+	Name  string `json:"name"`
+	Value string `json:"value"`
+}
+
+// SubnetID names the subnet that a group is in.
+type SubnetID struct {
+	ID   string `json:"id"`
+	Name string `json:"name,omitempty"`
+}
+
+// DNSConfig is what a group in a virtual network has in its resolv.conf.
+// SearchDomains and Options are lists with blanks between the items.
+type DNSConfig struct {
+	NameServers   []string `json:"nameServers"`
+	SearchDomains string   `json:"searchDomains,omitempty"`
+	Options       string   `json:"options,omitempty"`
 }
 
 // GroupView is the state of a group.
