@@ -16,6 +16,8 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
+
+	"frankenetes.dev/embedded/identity"
 )
 
 // publicKey reads the coordinates of a JSON web key.
@@ -103,6 +105,37 @@ func (f *fixture) metadata(from, query string, identities []string, change func(
 	return w.Code, body
 }
 
+func TestAnIdentityOfAGroupsOwnGoesWithItsRoles(t *testing.T) {
+	f := start(t)
+	const id = group + "/providers/Microsoft.ContainerInstance/containerGroups/web"
+	principal, where, err := f.AssignSystem(id)
+	if err != nil || where != tenant {
+		t.Fatal(where, err)
+	}
+	if again, _, err := f.AssignSystem(strings.ToUpper(id)); err != nil || again != principal {
+		t.Errorf("asked for again it is %s, not %s: %v", again, principal, err)
+	}
+	_, err = f.Assign(identity.RoleAssignment{Scope: group, Name: "n", Role: identity.Reader, PrincipalID: principal})
+	if err != nil {
+		t.Fatal(err)
+	}
+	who := identity.Principal{ObjectID: principal}
+	if !f.Allowed(who, "Microsoft.ContainerInstance/containerGroups/read", id) {
+		t.Error("its role is of no use")
+	}
+	for range 2 {
+		if err := f.UnassignSystem(id); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if f.HasRole(who) {
+		t.Error("its role outlives it")
+	}
+	if next, _, err := f.AssignSystem(id); err != nil || next == principal {
+		t.Errorf("the next group of that name is the same principal: %v", err)
+	}
+}
+
 func TestAGroupGetsTokensOfItsIdentities(t *testing.T) {
 	f := start(t)
 	one, _, err := f.PutUserAssigned(group+"/providers/Microsoft.ManagedIdentity/userAssignedIdentities/One", "local", nil)
@@ -114,6 +147,16 @@ func TestAGroupGetsTokensOfItsIdentities(t *testing.T) {
 		t.Fatal(err)
 	}
 	both := []string{strings.ToLower(one.ID), two.ID}
+	const own = group + "/providers/Microsoft.ContainerInstance/containerGroups/Web"
+	ownPrincipal, _, err := f.AssignSystem(own)
+	if err != nil {
+		t.Fatal(err)
+	}
+	its, err := f.SystemAssigned(own)
+	if err != nil || its.PrincipalID != ownPrincipal {
+		t.Fatalf("the group's own identity is %+v, %v", its, err)
+	}
+	all := append([]string{strings.ToUpper(own)}, both...)
 	const group, resource = "10.1.2.3:999", "resource=" + audience
 	for _, test := range []struct {
 		name, from, query string
@@ -125,6 +168,9 @@ func TestAGroupGetsTokensOfItsIdentities(t *testing.T) {
 		{"by client id", group, resource + "&client_id=" + two.ClientID, both, nil, two.ClientID},
 		{"by object id", group, resource + "&object_id=" + two.PrincipalID, both, nil, two.ClientID},
 		{"by ARM id", group, resource + "&msi_res_id=" + url.QueryEscape(strings.ToUpper(two.ID)), both, nil, two.ClientID},
+		{"its own among others", group, resource, all, nil, its.ClientID},
+		{"another than its own", group, resource + "&client_id=" + one.ClientID, all, nil, one.ClientID},
+		{"its own by object id", group, resource + "&object_id=" + ownPrincipal, all, nil, its.ClientID},
 		{"which of two", group, resource, both, nil, "Multiple user assigned identities exist"},
 		{"one that it has not", group, resource + "&client_id=" + two.ClientID, both[:1], nil, "Identity not found"},
 		{"none", group, resource, nil, nil, "Identity not found"},

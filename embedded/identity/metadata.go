@@ -52,6 +52,10 @@ func (a *Authority) Metadata(callers func(remote netip.Addr) (identities []strin
 
 // serveMetadata answers a token for one of a group's identities.
 func (a *Authority) serveMetadata(w http.ResponseWriter, query url.Values, identities []string) {
+	if query.Get("api-version") == "" {
+		refuse(w, http.StatusBadRequest, "invalid_request", "Required query variable 'api-version' is missing")
+		return
+	}
 	resource := query.Get("resource")
 	if resource == "" {
 		refuse(w, http.StatusBadRequest, "invalid_request", "Required query variable 'resource' is missing")
@@ -60,7 +64,7 @@ func (a *Authority) serveMetadata(w http.ResponseWriter, query url.Values, ident
 	identity, err := a.selectIdentity(query, identities)
 	var t token
 	if err == nil {
-		t, err = a.sign(Principal{ObjectID: identity.PrincipalID, ClientID: identity.ClientID}, resource, identity.ID)
+		t, err = a.sign(identity.Principal, resource, identity.resource)
 	}
 	switch {
 	case errors.Is(err, errNoIdentity):
@@ -93,39 +97,57 @@ var (
 )
 
 // selectIdentity returns the identity that a query names among those of a
-// group, which may be left out where there is only one.
-func (a *Authority) selectIdentity(query url.Values, identities []string) (UserAssigned, error) {
-	named := false
-	matches := func(u UserAssigned) bool {
-		for name, value := range map[string]string{"client_id": u.ClientID, "object_id": u.PrincipalID,
-			"principal_id": u.PrincipalID, "msi_res_id": u.ID, "mi_res_id": u.ID} {
-			if query.Has(name) {
-				named = true
-				if !strings.EqualFold(query.Get(name), value) {
-					return false
-				}
-			}
-		}
-		return true
-	}
-	var found []UserAssigned
+// group. Without a name it is the group's own where it has one, or else the
+// only one.
+func (a *Authority) selectIdentity(query url.Values, identities []string) (managed, error) {
+	named := hasSelector(query)
+	var found []managed
 	for _, id := range identities {
-		u, err := a.UserAssigned(id)
+		m, err := a.managed(id)
 		if errors.Is(err, store.ErrNotFound) {
 			continue
 		}
 		if err != nil {
-			return UserAssigned{}, fmt.Errorf("select identity: %w", err)
+			return managed{}, fmt.Errorf("select identity: %w", err)
 		}
-		if matches(u) {
-			found = append(found, u)
+		if m.system && !named {
+			return m, nil
+		}
+		if selects(query, m) {
+			found = append(found, m)
 		}
 	}
 	switch {
 	case len(found) == 0:
-		return UserAssigned{}, errNoIdentity
+		return managed{}, errNoIdentity
 	case len(found) > 1 && !named:
-		return UserAssigned{}, errManyIdentities
+		return managed{}, errManyIdentities
 	}
 	return found[0], nil
+}
+
+// selectors are the query's parameters that may name an identity, with what
+// they name it by.
+func selectors(m managed) map[string]string {
+	return map[string]string{"client_id": m.ClientID, "object_id": m.ObjectID, "principal_id": m.ObjectID,
+		"msi_res_id": m.resource, "mi_res_id": m.resource}
+}
+
+func hasSelector(query url.Values) bool {
+	for name := range selectors(managed{}) {
+		if query.Has(name) {
+			return true
+		}
+	}
+	return false
+}
+
+// selects says whether all that a query says fits an identity.
+func selects(query url.Values, m managed) bool {
+	for name, value := range selectors(m) {
+		if query.Has(name) && !strings.EqualFold(query.Get(name), value) {
+			return false
+		}
+	}
+	return true
 }

@@ -133,6 +133,14 @@ func (a *Authority) principalExists(objectID string) (bool, error) {
 			return nil
 		})
 	}
+	if err == nil {
+		err = each(a.store, systemAssignedKind, "", func(s SystemAssigned) error {
+			if strings.EqualFold(s.PrincipalID, objectID) {
+				return found
+			}
+			return nil
+		})
+	}
 	if err == found {
 		return true, nil
 	}
