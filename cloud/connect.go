@@ -76,6 +76,13 @@ func (c *Connection) makeClients() error {
 // system's.
 func (c *Connection) HTTPClient() *http.Client { return c.http }
 
+// Credentials returns whom the clients are.
+func (c *Connection) Credentials() azcore.TokenCredential { return c.credential }
+
+// ClientOptions returns what the clients were made with, for clients of the
+// SDK that a Connection has not.
+func (c *Connection) ClientOptions() *arm.ClientOptions { return c.options }
+
 // Token returns a bearer token for the cloud's resource manager.
 func (c *Connection) Token(ctx context.Context) (string, error) {
 	scope := strings.TrimSuffix(c.options.Cloud.Services[azcloud.ResourceManager].Audience, "/") + "/.default"

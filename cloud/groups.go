@@ -105,7 +105,7 @@ func (c *Connection) Exec(ctx context.Context, resourceGroup, group, container, 
 // readExec speaks the exec protocol: the password as the first text message,
 // then output until the cloud closes the connection.
 func (c *Connection) readExec(ctx context.Context, uri, password string) (string, error) {
-	dialer := websocket.Dialer{Proxy: http.ProxyFromEnvironment, TLSClientConfig: c.tlsConfig()}
+	dialer := websocket.Dialer{Proxy: http.ProxyFromEnvironment, TLSClientConfig: c.WebSocketTLS()}
 	ws, _, err := dialer.DialContext(ctx, uri, nil)
 	if err != nil {
 		return "", err
@@ -130,8 +130,8 @@ func (c *Connection) readExec(ctx context.Context, uri, password string) (string
 	}
 }
 
-// tlsConfig is for websockets, which are HTTP/1.1 only.
-func (c *Connection) tlsConfig() *tls.Config {
+// WebSocketTLS is how to trust the cloud on websockets, which are HTTP/1.1 only.
+func (c *Connection) WebSocketTLS() *tls.Config {
 	conf := c.http.Transport.(*http.Transport).TLSClientConfig.Clone()
 	conf.NextProtos = nil
 	return conf

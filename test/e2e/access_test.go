@@ -15,11 +15,11 @@ import (
 
 // testTLS knocks at every port of a cluster and of its cloud, without TLS and
 // without a certificate or token.
-func testTLS(m *machine) {
+func testTLS(m *operator) {
 	etcd := m.address("frankenetes", "etcd")
 	api := m.address("frankenetes", "apiserver")
 	node := m.address("frankenetes", "virtual-kubelet")
-	conn := m.connect()
+	conn := m.Connect()
 	arm := strings.TrimPrefix(conn.ResourceManager, "https://")
 	for _, server := range []struct{ name, address, paths string }{
 		{"etcd", net.JoinHostPort(etcd, "2379"), "/ /version /health /metrics /v3/kv/range"},
@@ -28,7 +28,7 @@ func testTLS(m *machine) {
 		{"agent endpoint", net.JoinHostPort(node, "10300"), "/ /v1/enrol /v1/hello"},
 		{"ARM", arm, "/ /subscriptions /subscriptions?api-version=2021-04-01 /nonsense"},
 	} {
-		m.t.Run(server.name, func(t *testing.T) {
+		m.T.Run(server.name, func(t *testing.T) {
 			refusesPlain(t, server.address)
 			refusesStrangers(t, server.address, strings.Fields(server.paths))
 		})
@@ -68,37 +68,37 @@ func refusesStrangers(t *testing.T, address string, paths []string) {
 }
 
 // testSecrets looks for secrets where they must not be.
-func testSecrets(m *machine) {
-	conn := m.connect()
+func testSecrets(m *operator) {
+	conn := m.Connect()
 	token, err := conn.Token(context.Background())
 	if err != nil {
-		m.t.Fatal(err)
+		m.T.Fatal(err)
 	}
 	for _, resourceGroup := range []string{"frankenetes", "frankenetes-pods"} {
 		groups, err := conn.ListGroups(context.Background(), resourceGroup)
 		if err != nil || len(groups) == 0 {
-			m.t.Fatalf("groups of %s: %d, %v", resourceGroup, len(groups), err)
+			m.T.Fatalf("groups of %s: %d, %v", resourceGroup, len(groups), err)
 		}
 		for _, g := range groups {
-			body := get(m.t, conn.HTTPClient(), token, conn.ResourceManager+*g.ID+"?api-version=2023-05-01")
+			body := get(m.T, conn.HTTPClient(), token, conn.ResourceManager+*g.ID+"?api-version=2023-05-01")
 			for what, secret := range map[string]string{
 				"a private key":          "PRIVATE KEY",
 				"a private key, encoded": base64.StdEncoding.EncodeToString([]byte("-----BEGIN PRIVATE")),
 				"the pod's Secret":       "correct-horse",
 			} {
 				if strings.Contains(body, secret) {
-					m.t.Errorf("%s of %s/%s can be read through the API", what, resourceGroup, *g.Name)
+					m.T.Errorf("%s of %s/%s can be read through the API", what, resourceGroup, *g.Name)
 				}
 			}
 		}
 	}
 	// In etcd, Secrets are encrypted: the node may not read them all, and the
 	// store itself has only ciphertext.
-	if out, code := m.try("kubectl", "get", "secrets", "-A", "--as=system:node:virtual-kubelet", "--as-group=system:nodes"); code == 0 {
-		m.t.Errorf("the node may list every Secret: %s", out)
+	if out, code := m.Try("kubectl", "get", "secrets", "-A", "--as=system:node:virtual-kubelet", "--as-group=system:nodes"); code == 0 {
+		m.T.Errorf("the node may list every Secret: %s", out)
 	}
 	if found := grepShare(m, "correct-horse"); found != "" {
-		m.t.Errorf("the pod's Secret is in clear in %s", found)
+		m.T.Errorf("the pod's Secret is in clear in %s", found)
 	}
 }
 

@@ -13,14 +13,16 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"frankenetes.dev/test/machine"
 )
 
 // TestCluster is the life of a cluster, told in order: each part builds on
 // those before it.
 func TestCluster(t *testing.T) {
-	m := newMachine(t)
-	m.run("up")
-	marks := m.traces()
+	m := newOperator(t)
+	m.Run("up")
+	marks := m.Traces()
 
 	m.part("status and list", testStatus)
 	m.part("three hellos answer by name", testDeployment)
@@ -33,52 +35,52 @@ func TestCluster(t *testing.T) {
 	m.part("a wrong image", testWrongImage)
 	m.part("nobody gets in without a certificate", testTLS)
 	m.part("secrets stay secret", testSecrets)
-	m.part("pause leaves nothing and resume brings all back", func(m *machine) { testPause(m, marks) })
+	m.part("pause leaves nothing and resume brings all back", func(m *operator) { testPause(m, marks) })
 	m.part("a second cluster beside the first", testSecondCluster)
-	m.part("the cloud stops and starts again", func(m *machine) { testCloudRestart(m, marks) })
+	m.part("the cloud stops and starts again", func(m *operator) { testCloudRestart(m, marks) })
 
-	m.run("down", "--yes")
-	expectNothing(t, "after down", marks.groups(t, m.home))
-	if out := m.run("list", "-o", "name"); out != "" {
+	m.Run("down", "--yes")
+	machine.ExpectNothing(t, "after down", marks.Groups(t))
+	if out := m.Run("list", "-o", "name"); out != "" {
 		t.Errorf("after down there is still %q", out)
 	}
-	if _, code := m.try("status"); code != 3 {
+	if _, code := m.Try("status"); code != 3 {
 		t.Errorf("status of a removed cluster: exit code %d, want 3", code)
 	}
-	m.run("cloud", "stop")
-	expectNothing(t, "after cloud stop", marks.cloud(t, m.home))
+	m.Run("cloud", "stop")
+	machine.ExpectNothing(t, "after cloud stop", marks.Cloud(t))
 }
 
-func testStatus(m *machine) {
+func testStatus(m *operator) {
 	var status struct {
 		State      string
 		Ready      bool
 		Components []struct{ Name, State string }
 	}
-	if err := json.Unmarshal([]byte(m.run("status", "-o", "json")), &status); err != nil {
-		m.t.Fatal(err)
+	if err := json.Unmarshal([]byte(m.Run("status", "-o", "json")), &status); err != nil {
+		m.T.Fatal(err)
 	}
 	if status.State != "Running" || !status.Ready || len(status.Components) != 5 {
-		m.t.Errorf("status: %+v", status)
+		m.T.Errorf("status: %+v", status)
 	}
 	for _, c := range status.Components {
 		if c.State != "Running" {
-			m.t.Errorf("%s is %s", c.Name, c.State)
+			m.T.Errorf("%s is %s", c.Name, c.State)
 		}
 	}
-	if out := m.run("list", "-o", "name"); out != "frankenetes\n" {
-		m.t.Errorf("list: %q", out)
+	if out := m.Run("list", "-o", "name"); out != "frankenetes\n" {
+		m.T.Errorf("list: %q", out)
 	}
-	if out := m.run("logs", "apiserver", "--tail", "3"); strings.Count(out, "\n") != 3 {
-		m.t.Errorf("3 lines of log: %q", out)
+	if out := m.Run("logs", "apiserver", "--tail", "3"); strings.Count(out, "\n") != 3 {
+		m.T.Errorf("3 lines of log: %q", out)
 	}
 	// Repeating up finds everything in place and does no harm.
-	m.run("up")
+	m.Run("up")
 }
 
 // hellos waits until three pods of the Deployment answer with their names.
-func hellos(m *machine) map[string]string {
-	m.t.Helper()
+func hellos(m *operator) map[string]string {
+	m.T.Helper()
 	uids := map[string]string{}
 	m.eventually("three hellos", func() error {
 		clear(uids)
@@ -115,7 +117,7 @@ func answers(p pod) error {
 	return nil
 }
 
-func testDeployment(m *machine) {
+func testDeployment(m *operator) {
 	m.apply("hello.yaml")
 	m.kubectl("rollout", "status", "deployment/hello", "--timeout", patience.String())
 	hellos(m)
@@ -130,7 +132,7 @@ func testDeployment(m *machine) {
 	hellos(m)
 }
 
-func testVolumes(m *machine) {
+func testVolumes(m *operator) {
 	m.apply("volumes.yaml")
 	m.kubectl("wait", "pod/volumes", "--for=condition=Ready", "--timeout", patience.String())
 	var p pod
@@ -150,50 +152,50 @@ func testVolumes(m *machine) {
 		"echo $POD_NAME $POD_IP $CPU_LIMIT":                                         "volumes " + p.Status.PodIP + " 500\n",
 	} {
 		if got := m.kubectl("exec", "volumes", "--", "sh", "-c", command); got != want {
-			m.t.Errorf("%s: %q, want %q", command, got, want)
+			m.T.Errorf("%s: %q, want %q", command, got, want)
 		}
 	}
 	if got := m.kubectl("exec", "volumes", "--", "sh", "-c", "env | grep ^FRANKENETES || echo none"); got != "none\n" {
-		m.t.Errorf("the agent's variables are in the container's environment: %q", got)
+		m.T.Errorf("the agent's variables are in the container's environment: %q", got)
 	}
 }
 
-func testExec(m *machine) {
+func testExec(m *operator) {
 	if got := m.kubectl("exec", "deploy/hello", "--", "/hello", "version"); !strings.HasPrefix(got, "hello ") {
-		m.t.Errorf("hello version: %q", got)
+		m.T.Errorf("hello version: %q", got)
 	}
 	if got := m.kubectlWith(strings.NewReader("what I said"), "exec", "-i", "volumes", "--", "cat"); got != "what I said" {
-		m.t.Errorf("cat: %q", got)
+		m.T.Errorf("cat: %q", got)
 	}
-	stdout, stderr, code := m.call(nil, "frankenetes", "kubectl", "exec", "volumes", "-c", "main", "--", "sh", "-c", "echo out; echo err >&2; exit 7")
+	stdout, stderr, code := m.Call(nil, "frankenetes", "kubectl", "exec", "volumes", "-c", "main", "--", "sh", "-c", "echo out; echo err >&2; exit 7")
 	if stdout != "out\n" || !strings.HasPrefix(stderr, "err\n") || code != 7 {
-		m.t.Errorf("stdout %q, stderr %q, exit code %d", stdout, stderr, code)
+		m.T.Errorf("stdout %q, stderr %q, exit code %d", stdout, stderr, code)
 	}
-	if out, code := m.try("kubectl", "exec", "volumes", "--", "no-such-program"); code == 0 || !strings.Contains(out, "not found") {
-		m.t.Errorf("a program that is not there: exit code %d, %q", code, out)
+	if out, code := m.Try("kubectl", "exec", "volumes", "--", "no-such-program"); code == 0 || !strings.Contains(out, "not found") {
+		m.T.Errorf("a program that is not there: exit code %d, %q", code, out)
 	}
 	// kubectl asks for a terminal only when it has one itself: script gives it.
 	if got := terminal(m, "exec", "-it", "volumes", "--", "tty"); !strings.Contains(got, "/dev/") {
-		m.t.Errorf("tty: %q", got)
+		m.T.Errorf("tty: %q", got)
 	}
 }
 
 // terminal runs kubectl on a pseudo-terminal.
-func terminal(m *machine, args ...string) string {
-	m.t.Helper()
+func terminal(m *operator, args ...string) string {
+	m.T.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	line := filepath.Join(m.bin, "frankenetes") + " kubectl " + strings.Join(args, " ")
+	line := filepath.Join(m.Bin, "frankenetes") + " kubectl " + strings.Join(args, " ")
 	cmd := exec.CommandContext(ctx, "script", "-qec", line, "/dev/null")
-	cmd.Env = m.env
+	cmd.Env = m.Env
 	out, err := cmd.CombinedOutput()
 	if err != nil {
-		m.t.Fatalf("%s: %v\n%s", line, err, out)
+		m.T.Fatalf("%s: %v\n%s", line, err, out)
 	}
 	return string(out)
 }
 
-func testLogs(m *machine) {
+func testLogs(m *operator) {
 	m.eventually("log of volumes", func() error {
 		if got := m.kubectl("logs", "volumes"); got != "good morning on stdout\noops\n" && got != "oops\ngood morning on stdout\n" {
 			return fmt.Errorf("got %q", got)
@@ -201,10 +203,10 @@ func testLogs(m *machine) {
 		return nil
 	})
 	if got := m.kubectl("logs", "volumes", "--tail=1"); strings.Count(got, "\n") != 1 {
-		m.t.Errorf("one line: %q", got)
+		m.T.Errorf("one line: %q", got)
 	}
 	if got := m.kubectl("logs", "volumes", "--since=1h", "--timestamps"); !strings.HasPrefix(got, "20") {
-		m.t.Errorf("with timestamps: %q", got)
+		m.T.Errorf("with timestamps: %q", got)
 	}
 	m.kubectl("run", "ticker", "--image=frankenetes.internal/test", "--restart=Never", "--",
 		"sh", "-c", "for i in 1 2 3 4 5; do echo tick $i; sleep 0.3; done")
@@ -215,90 +217,90 @@ func testLogs(m *machine) {
 		return nil
 	})
 	if got := m.kubectl("logs", "-f", "ticker"); got != "tick 1\ntick 2\ntick 3\ntick 4\ntick 5\n" {
-		m.t.Errorf("followed to its end: %q", got)
+		m.T.Errorf("followed to its end: %q", got)
 	}
 }
 
-func testPortForward(m *machine) {
+func testPortForward(m *operator) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, filepath.Join(m.bin, "frankenetes"), "kubectl", "port-forward", "deploy/hello", ":8080")
-	cmd.Env = m.env
+	cmd := exec.CommandContext(ctx, filepath.Join(m.Bin, "frankenetes"), "kubectl", "port-forward", "deploy/hello", ":8080")
+	cmd.Env = m.Env
 	out, err := cmd.StdoutPipe()
 	if err != nil {
-		m.t.Fatal(err)
+		m.T.Fatal(err)
 	}
 	if err := cmd.Start(); err != nil {
-		m.t.Fatal(err)
+		m.T.Fatal(err)
 	}
 	defer func() { cancel(); _ = cmd.Wait() }()
 	line, err := bufio.NewReader(out).ReadString('\n')
 	if err != nil {
-		m.t.Fatal(err)
+		m.T.Fatal(err)
 	}
 	// Forwarding from 127.0.0.1:PORT -> 8080
 	address := strings.TrimPrefix(strings.SplitN(line, " -> ", 2)[0], "Forwarding from ")
 	for range 3 {
 		res, err := http.Get("http://" + address)
 		if err != nil {
-			m.t.Fatalf("through %q: %v", line, err)
+			m.T.Fatalf("through %q: %v", line, err)
 		}
 		body, _ := io.ReadAll(res.Body)
 		res.Body.Close()
 		if !strings.HasPrefix(string(body), "Hello from hello-") {
-			m.t.Errorf("through %q: %q", line, body)
+			m.T.Errorf("through %q: %q", line, body)
 		}
 	}
 }
 
-func testJobs(m *machine) {
+func testJobs(m *operator) {
 	m.apply("jobs.yaml")
 	m.kubectl("wait", "job/third-time-lucky", "--for=condition=Complete", "--timeout", patience.String())
 	if got := m.kubectl("logs", "job/third-time-lucky"); got != "try number 3\n" {
-		m.t.Errorf("last try: %q", got)
+		m.T.Errorf("last try: %q", got)
 	}
 	m.kubectl("wait", "pod/once-more", "--for=jsonpath={.status.containerStatuses[0].restartCount}=1", "--timeout", patience.String())
 	m.kubectl("wait", "pod/once-more", "--for=condition=Ready", "--timeout", patience.String())
 	if got := m.kubectl("logs", "once-more", "--previous"); got != "first run\n" {
-		m.t.Errorf("log of the run before: %q", got)
+		m.T.Errorf("log of the run before: %q", got)
 	}
 	m.kubectl("wait", "pod/fails", "--for=jsonpath={.status.phase}=Failed", "--timeout", patience.String())
 	got := m.kubectl("get", "pod", "fails", "-o",
 		"jsonpath={.status.containerStatuses[0].state.terminated.exitCode} {.status.containerStatuses[0].state.terminated.message}")
 	if strings.TrimSpace(got) != "42 goodbye" {
-		m.t.Errorf("exit code and message: %q", got)
+		m.T.Errorf("exit code and message: %q", got)
 	}
 	testGrace(m)
 }
 
 // testGrace deletes a pod that ends in its own time when it is told to.
-func testGrace(m *machine) {
+func testGrace(m *operator) {
 	m.kubectl("wait", "pod/graceful", "--for=condition=Ready", "--timeout", patience.String())
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	follow := exec.CommandContext(ctx, filepath.Join(m.bin, "frankenetes"), "kubectl", "logs", "-f", "graceful")
-	follow.Env = m.env
+	follow := exec.CommandContext(ctx, filepath.Join(m.Bin, "frankenetes"), "kubectl", "logs", "-f", "graceful")
+	follow.Env = m.Env
 	out, err := follow.StdoutPipe()
 	if err != nil {
-		m.t.Fatal(err)
+		m.T.Fatal(err)
 	}
 	if err := follow.Start(); err != nil {
-		m.t.Fatal(err)
+		m.T.Fatal(err)
 	}
 	lines := bufio.NewReader(out)
 	if first, err := lines.ReadString('\n'); err != nil || first != "waiting\n" {
-		m.t.Fatalf("first line: %q, %v", first, err)
+		m.T.Fatalf("first line: %q, %v", first, err)
 	}
 	m.kubectl("delete", "pod", "graceful", "--wait=true")
 	rest, err := io.ReadAll(lines)
 	// The kubelet may add that the container has gone meanwhile.
 	if err != nil || !strings.HasPrefix(string(rest), "told to end\n") {
-		m.t.Errorf("after delete: %q, %v", rest, err)
+		m.T.Errorf("after delete: %q, %v", rest, err)
 	}
 	_ = follow.Wait()
 }
 
-func testStatefulSet(m *machine) {
+func testStatefulSet(m *operator) {
 	m.apply("stateful.yaml")
 	m.kubectl("rollout", "status", "statefulset/ordered", "--timeout", patience.String())
 	var before, after pod
@@ -314,7 +316,7 @@ func testStatefulSet(m *machine) {
 	m.kubectl("delete", "-f", filepath.Join("testdata", "stateful.yaml"))
 }
 
-func testWrongImage(m *machine) {
+func testWrongImage(m *operator) {
 	m.kubectl("run", "wrong", "--image=frankenetes.internal/no-such-image", "--restart=Never")
 	m.eventually("a reason", func() error {
 		got := m.kubectl("get", "pod", "wrong", "-o", "jsonpath={.status.containerStatuses[0].state.waiting.reason}")

@@ -11,47 +11,49 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"frankenetes.dev/test/machine"
 )
 
 // TestFailures does to a cluster what goes wrong in life.
 func TestFailures(t *testing.T) {
-	m := newMachine(t)
+	m := newOperator(t)
 	m.part("somebody who is not root", testNotRoot)
 	m.part("a port that is taken", testPortTaken)
 	m.part("up that is interrupted cleans up", testUpInterrupted)
 	m.part("up that takes too long cleans up", testUpTimeout)
 
-	m.run("up")
+	m.Run("up")
 	m.part("a daemon that dies", testDaemonDies)
 	m.part("pause and resume that are killed", testKilledVerbs)
 	m.part("an etcd that cannot start", testBrokenEtcd)
 	m.part("a port that is taken meanwhile", testPortTakenMeanwhile)
-	m.run("down", "--yes")
+	m.Run("down", "--yes")
 }
 
 // expect calls frankenetes, which must fail as it should.
-func (m *machine) expect(code int, says string, args ...string) {
-	m.t.Helper()
-	out, got := m.try(args...)
+func (m *operator) expect(code int, says string, args ...string) {
+	m.T.Helper()
+	out, got := m.Try(args...)
 	if got != code || !strings.Contains(out, says) || !strings.Contains(out, "hint: ") {
-		m.t.Errorf("frankenetes %s: exit code %d, want %d with %q and a hint\n%s", strings.Join(args, " "), got, code, says, out)
+		m.T.Errorf("frankenetes %s: exit code %d, want %d with %q and a hint\n%s", strings.Join(args, " "), got, code, says, out)
 	}
 }
 
-func testNotRoot(m *machine) {
-	cmd := exec.Command(filepath.Join(m.bin, "frankenetes"), "up")
-	cmd.Env = append(m.env, "FRANKENETES_HOME=/var/lib/frankenetes-of-nobody")
+func testNotRoot(m *operator) {
+	cmd := exec.Command(filepath.Join(m.Bin, "frankenetes"), "up")
+	cmd.Env = append(m.Env, "FRANKENETES_HOME=/var/lib/frankenetes-of-nobody")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
 	out, _ := cmd.CombinedOutput()
 	if cmd.ProcessState.ExitCode() != 6 || !strings.Contains(string(out), "root") {
-		m.t.Errorf("exit code %d\n%s", cmd.ProcessState.ExitCode(), out)
+		m.T.Errorf("exit code %d\n%s", cmd.ProcessState.ExitCode(), out)
 	}
 }
 
-func testPortTaken(m *machine) {
+func testPortTaken(m *operator) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		m.t.Fatal(err)
+		m.T.Fatal(err)
 	}
 	defer l.Close()
 	port := strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
@@ -60,25 +62,25 @@ func testPortTaken(m *machine) {
 }
 
 // nothingThere checks that a failed up has left no cluster behind.
-func (m *machine) nothingThere() {
-	m.t.Helper()
-	if out := m.run("list", "-o", "name"); out != "" {
-		m.t.Errorf("there is still %q", out)
+func (m *operator) nothingThere() {
+	m.T.Helper()
+	if out := m.Run("list", "-o", "name"); out != "" {
+		m.T.Errorf("there is still %q", out)
 	}
-	expectNothing(m.t, "after a failed up", m.traces().groups(m.t, m.home))
+	machine.ExpectNothing(m.T, "after a failed up", m.Traces().Groups(m.T))
 }
 
 // after starts frankenetes and returns it once it has printed a line with text.
-func (m *machine) after(text string, args ...string) *exec.Cmd {
-	m.t.Helper()
-	cmd := exec.Command(filepath.Join(m.bin, "frankenetes"), args...)
-	cmd.Env = m.env
+func (m *operator) after(text string, args ...string) *exec.Cmd {
+	m.T.Helper()
+	cmd := exec.Command(filepath.Join(m.Bin, "frankenetes"), args...)
+	cmd.Env = m.Env
 	stderr, err := cmd.StderrPipe()
 	if err != nil {
-		m.t.Fatal(err)
+		m.T.Fatal(err)
 	}
 	if err := cmd.Start(); err != nil {
-		m.t.Fatal(err)
+		m.T.Fatal(err)
 	}
 	lines := bufio.NewScanner(stderr)
 	for lines.Scan() {
@@ -92,41 +94,35 @@ func (m *machine) after(text string, args ...string) *exec.Cmd {
 		}
 	}
 	_ = cmd.Wait()
-	m.t.Fatalf("frankenetes %s ended without saying %q", strings.Join(args, " "), text)
+	m.T.Fatalf("frankenetes %s ended without saying %q", strings.Join(args, " "), text)
 	return nil
 }
 
-func testUpInterrupted(m *machine) {
+func testUpInterrupted(m *operator) {
 	up := m.after("✓ Certificates", "up")
 	if err := up.Process.Signal(os.Interrupt); err != nil {
-		m.t.Fatal(err)
+		m.T.Fatal(err)
 	}
 	_ = up.Wait()
 	if code := up.ProcessState.ExitCode(); code != 130 {
-		m.t.Errorf("an interrupted up ends with %d, want 130", code)
+		m.T.Errorf("an interrupted up ends with %d, want 130", code)
 	}
 	m.nothingThere()
 }
 
-func testUpTimeout(m *machine) {
+func testUpTimeout(m *operator) {
 	m.expect(7, "not done after 1s", "up", "--timeout", "1s")
 	m.nothingThere()
 }
 
 // testDaemonDies kills the cloud's daemon; nothing that runs in the cloud may
 // notice, and a new daemon must know it all.
-func testDaemonDies(m *machine) {
+func testDaemonDies(m *operator) {
 	m.kubectl("run", "witness", "--image=frankenetes.internal/hello")
 	m.kubectl("wait", "pod/witness", "--for=condition=Ready", "--timeout", patience.String())
-	var cloud struct{ PID int }
-	if err := json.Unmarshal([]byte(m.run("cloud", "status", "-o", "json")), &cloud); err != nil {
-		m.t.Fatal(err)
-	}
-	if err := syscall.Kill(cloud.PID, syscall.SIGKILL); err != nil {
-		m.t.Fatal(err)
-	}
+	m.Kill9()
 	m.expect(5, "not running", "status")
-	m.run("cloud", "start")
+	m.Run("cloud", "start")
 	var status struct {
 		State      string
 		Components []struct {
@@ -135,25 +131,25 @@ func testDaemonDies(m *machine) {
 		}
 	}
 	m.eventually("all components run as before", func() error {
-		return json.Unmarshal([]byte(m.run("status", "-o", "json")), &status)
+		return json.Unmarshal([]byte(m.Run("status", "-o", "json")), &status)
 	})
 	if status.State != "Running" {
-		m.t.Errorf("status: %+v", status)
+		m.T.Errorf("status: %+v", status)
 	}
 	for _, c := range status.Components {
 		if c.Restarts != 0 {
-			m.t.Errorf("%s was restarted %d times", c.Name, c.Restarts)
+			m.T.Errorf("%s was restarted %d times", c.Name, c.Restarts)
 		}
 	}
 	m.eventually("the API server answers", func() error { return m.answered("get", "nodes") })
 	if got := m.kubectl("get", "pod", "witness", "-o", "jsonpath={.status.containerStatuses[0].restartCount}"); got != "0" {
-		m.t.Errorf("the pod was restarted %s times", got)
+		m.T.Errorf("the pod was restarted %s times", got)
 	}
 }
 
 // answered tells whether kubectl succeeds.
-func (m *machine) answered(args ...string) error {
-	out, code := m.try(append([]string{"kubectl"}, args...)...)
+func (m *operator) answered(args ...string) error {
+	out, code := m.Try(append([]string{"kubectl"}, args...)...)
 	if code != 0 {
 		return &exitError{out: out, code: code}
 	}
@@ -169,74 +165,74 @@ func (e *exitError) Error() string { return "exit code " + strconv.Itoa(e.code) 
 
 // testKilledVerbs kills pause and resume half way; calling them again must
 // finish the job.
-func testKilledVerbs(m *machine) {
+func testKilledVerbs(m *operator) {
 	kill := func(text, verb string) {
-		m.t.Helper()
+		m.T.Helper()
 		cmd := m.after(text, verb)
 		if err := cmd.Process.Kill(); err != nil {
-			m.t.Fatal(err)
+			m.T.Fatal(err)
 		}
 		_ = cmd.Wait()
 	}
-	marks := m.traces()
+	marks := m.Traces()
 	kill("✓ Node", "pause")
-	m.run("pause")
-	expectNothing(m.t, "after a pause that was killed and called again", marks.groups(m.t, m.home))
+	m.Run("pause")
+	machine.ExpectNothing(m.T, "after a pause that was killed and called again", marks.Groups(m.T))
 	kill("✓ etcd", "resume")
-	m.run("resume")
+	m.Run("resume")
 	m.kubectl("wait", "pod/witness", "--for=condition=Ready", "--timeout", patience.String())
 	kill("✓ API server", "pause")
-	m.run("resume")
+	m.Run("resume")
 	m.kubectl("wait", "pod/witness", "--for=condition=Ready", "--timeout", patience.String())
 }
 
 // testBrokenEtcd hides etcd's log from it, which it must refuse to live with,
 // and gives it back: nothing may be lost.
-func testBrokenEtcd(m *machine) {
-	m.run("pause")
-	logs, err := filepath.Glob(filepath.Join(m.home, "shares", "*", "etcd", "data", "member", "wal", "*.wal"))
+func testBrokenEtcd(m *operator) {
+	m.Run("pause")
+	logs, err := filepath.Glob(filepath.Join(m.Home, "shares", "*", "etcd", "data", "member", "wal", "*.wal"))
 	if err != nil || len(logs) == 0 {
-		m.t.Fatalf("etcd's log: %v, %v", logs, err)
+		m.T.Fatalf("etcd's log: %v, %v", logs, err)
 	}
 	whole, err := os.ReadFile(logs[0])
 	if err != nil {
-		m.t.Fatal(err)
+		m.T.Fatal(err)
 	}
 	if err := os.WriteFile(logs[0], []byte("this is no log"), 0o600); err != nil {
-		m.t.Fatal(err)
+		m.T.Fatal(err)
 	}
 	m.expect(5, "etcd does not run", "resume")
-	m.run("pause")
+	m.Run("pause")
 	if err := os.WriteFile(logs[0], whole, 0o600); err != nil {
-		m.t.Fatal(err)
+		m.T.Fatal(err)
 	}
-	m.run("resume")
+	m.Run("resume")
 	m.kubectl("wait", "pod/witness", "--for=condition=Ready", "--timeout", patience.String())
 }
 
 // testPortTakenMeanwhile takes the port of a paused cluster, which must then
 // come back on another, and stay there.
-func testPortTakenMeanwhile(m *machine) {
+func testPortTakenMeanwhile(m *operator) {
 	server := func() string {
 		return m.kubectl("config", "view", "--minify", "-o", "jsonpath={.clusters[0].cluster.server}")
 	}
-	m.run("pause")
+	m.Run("pause")
 	l, err := net.Listen("tcp", strings.TrimPrefix(server(), "https://"))
 	if err != nil {
-		m.t.Fatal(err)
+		m.T.Fatal(err)
 	}
 	defer l.Close()
 	m.expect(4, l.Addr().String()[len("127.0.0.1:"):], "resume")
 
 	other, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		m.t.Fatal(err)
+		m.T.Fatal(err)
 	}
 	address := other.Addr().String()
 	other.Close()
-	m.run("resume", "--port", strings.TrimPrefix(address, "127.0.0.1:"))
+	m.Run("resume", "--port", strings.TrimPrefix(address, "127.0.0.1:"))
 	if got := server(); got != "https://"+address {
-		m.t.Errorf("the kubeconfig says %s, want https://%s", got, address)
+		m.T.Errorf("the kubeconfig says %s, want https://%s", got, address)
 	}
 	m.kubectl("wait", "pod/witness", "--for=condition=Ready", "--timeout", patience.String())
 }

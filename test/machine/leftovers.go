@@ -1,8 +1,9 @@
-package e2e
+package machine
 
 import (
 	"bytes"
-	"encoding/json"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -13,32 +14,35 @@ import (
 	"github.com/vishvananda/netlink"
 )
 
-// traces are what container groups leave on a machine while they run. A cloud
-// marks all that is its own with its tag: eight hex digits.
-type traces struct {
-	tag string
+// Traces are what a cloud leaves on a machine while it runs. A cloud marks all
+// that is its own with its tag: eight hexadecimal digits.
+type Traces struct {
+	tag, home string
 }
 
-// traces asks the cloud, which must run, for its tag.
-func (m *machine) traces() traces {
-	m.t.Helper()
-	var status struct{ ID string }
-	if err := json.Unmarshal([]byte(m.run("cloud", "status", "-o", "json")), &status); err != nil || len(status.ID) != 8 {
-		m.t.Fatalf("the cloud's id is %q, %v", status.ID, err)
-	}
-	return traces{tag: status.ID}
+// TracesOf returns the traces of the cloud of a data directory, which need not
+// run: its tag is made from the directory's name.
+func TracesOf(home string) Traces {
+	sum := sha256.Sum256([]byte(home))
+	return Traces{tag: hex.EncodeToString(sum[:4]), home: home}
 }
 
-// groups lists what is left of container groups: processes, cgroups, network
+// Traces asks the cloud, which must run, for its tag.
+func (m *Machine) Traces() Traces {
+	m.T.Helper()
+	return Traces{tag: m.Status().ID, home: m.Home}
+}
+
+// Groups lists what is left of container groups: processes, cgroups, network
 // namespaces, mounts and bridge ports.
-func (tr traces) groups(t *testing.T, home string) []string {
+func (tr Traces) Groups(t *testing.T) []string {
 	t.Helper()
 	var left []string
 	left = append(left, tr.processes(t)...)
 	left = append(left, tr.containers()...)
 	left = append(left, tr.ports(t)...)
 	for _, m := range mounts(t) {
-		if strings.Contains(m, tr.tag) || strings.Contains(m, home) {
+		if strings.Contains(m, tr.tag) || strings.Contains(m, tr.home) {
 			left = append(left, "mount "+m)
 		}
 	}
@@ -46,7 +50,7 @@ func (tr traces) groups(t *testing.T, home string) []string {
 }
 
 // processes finds those inside the cloud's cgroups.
-func (tr traces) processes(t *testing.T) []string {
+func (tr Traces) processes(t *testing.T) []string {
 	t.Helper()
 	paths, err := filepath.Glob("/proc/[0-9]*/cgroup")
 	if err != nil {
@@ -66,7 +70,7 @@ func (tr traces) processes(t *testing.T) []string {
 
 // containers finds what the container runtime still knows, and addresses that
 // are still taken.
-func (tr traces) containers() []string {
+func (tr Traces) containers() []string {
 	var left []string
 	for _, pattern := range []string{
 		"c/io.containerd.runtime.v2.task/k8s.io/*",
@@ -81,7 +85,7 @@ func (tr traces) containers() []string {
 }
 
 // ports finds what is plugged into the cloud's bridge.
-func (tr traces) ports(t *testing.T) []string {
+func (tr Traces) ports(t *testing.T) []string {
 	t.Helper()
 	all := links(t)
 	bridge := -1
@@ -99,10 +103,10 @@ func (tr traces) ports(t *testing.T) []string {
 	return left
 }
 
-// cloud lists what is left of the cloud itself, after it has stopped.
-func (tr traces) cloud(t *testing.T, home string) []string {
+// Cloud lists what is left of the cloud itself, after it has stopped.
+func (tr Traces) Cloud(t *testing.T) []string {
 	t.Helper()
-	left := tr.groups(t, home)
+	left := tr.Groups(t)
 	for _, l := range links(t) {
 		if l.Attrs().Name == "fk"+tr.tag {
 			left = append(left, "bridge "+l.Attrs().Name)
@@ -130,7 +134,7 @@ func (tr traces) cloud(t *testing.T, home string) []string {
 			left = append(left, "cgroup "+dir)
 		}
 	}
-	return append(left, commands(t, home)...)
+	return append(left, commands(t, tr.home)...)
 }
 
 // commands finds processes that have the cloud's directory on their command line.
@@ -168,7 +172,8 @@ func mounts(t *testing.T) []string {
 	return strings.Split(strings.TrimSpace(string(data)), "\n")
 }
 
-func expectNothing(t *testing.T, when string, left []string) {
+// ExpectNothing fails the test when something is left.
+func ExpectNothing(t *testing.T, when string, left []string) {
 	t.Helper()
 	if len(left) > 0 {
 		t.Errorf("%s there is still:\n  %s", when, strings.Join(left, "\n  "))

@@ -1,0 +1,89 @@
+package cloudtest
+
+import (
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/to"
+	aci "github.com/Azure/azure-sdk-for-go/sdk/resourcemanager/containerinstance/armcontainerinstance/v2"
+
+	"frankenetes.dev/cloud"
+	"frankenetes.dev/images"
+)
+
+// testImage has a shell and busybox.
+const testImage = images.Registry + "/test"
+
+// container is a small container of the test image.
+func container(name string, command ...string) *aci.Container {
+	return &aci.Container{Name: &name, Properties: &aci.ContainerProperties{
+		Image:   to.Ptr(testImage),
+		Command: to.SliceOfPtrs(command...),
+		Resources: &aci.ResourceRequirements{Requests: &aci.ResourceRequests{
+			CPU: to.Ptr(0.1), MemoryInGB: to.Ptr(0.1)}},
+	}}
+}
+
+// sleeper is a container that does nothing for as long as it may.
+func sleeper(name string) *aci.Container { return container(name, "sleep", "1000000") }
+
+// group is a group in the cloud's location that is never restarted, for tests
+// to add to.
+func (c *localCloud) group(containers ...*aci.Container) cloud.Group {
+	return cloud.Group{Location: &c.conn.Location, Properties: &aci.ContainerGroupPropertiesProperties{
+		OSType:        to.Ptr(aci.OperatingSystemTypesLinux),
+		RestartPolicy: to.Ptr(aci.ContainerGroupRestartPolicyNever),
+		Containers:    containers,
+	}}
+}
+
+// put makes a group of these containers and returns it once it is deployed.
+func (c *localCloud) put(name string, containers ...*aci.Container) *cloud.Group {
+	c.T.Helper()
+	return c.putGroup(name, c.group(containers...))
+}
+
+// putGroup makes a group and returns it, with its instance view, once it is
+// deployed.
+func (c *localCloud) putGroup(name string, g cloud.Group) *cloud.Group {
+	c.T.Helper()
+	poller, err := c.conn.Groups.BeginCreateOrUpdate(c.ctx(), resourceGroup, name, g, nil)
+	if err != nil {
+		c.T.Fatalf("put group %s: %v", name, err)
+	}
+	if _, err := poller.PollUntilDone(c.ctx(), polling()); err != nil {
+		c.T.Fatalf("put group %s: %v", name, err)
+	}
+	return c.get(name)
+}
+
+// polling asks as often as the SDK lets one, should an answer say nothing of it.
+func polling() *runtime.PollUntilDoneOptions {
+	return &runtime.PollUntilDoneOptions{Frequency: 1e9}
+}
+
+// get returns a group, which must exist.
+func (c *localCloud) get(name string) *cloud.Group {
+	c.T.Helper()
+	g, err := c.conn.GetGroup(c.ctx(), resourceGroup, name)
+	if err != nil || g == nil {
+		c.T.Fatalf("get group %s: %v, %v", name, g, err)
+	}
+	return g
+}
+
+// logs returns what a container has printed.
+func (c *localCloud) logs(group, container string) string {
+	c.T.Helper()
+	text, err := c.conn.Logs(c.ctx(), resourceGroup, group, container, 0)
+	if err != nil {
+		c.T.Fatal(err)
+	}
+	return text
+}
+
+// remove deletes a group and returns once it is gone.
+func (c *localCloud) remove(name string) {
+	c.T.Helper()
+	if err := c.conn.DeleteGroup(c.ctx(), resourceGroup, name); err != nil {
+		c.T.Fatal(err)
+	}
+}
