@@ -129,7 +129,7 @@ func (d *deployment) prepare(ctx context.Context, found *found) (volumes map[str
 	var work errgroup.Group
 	work.Go(func() error {
 		var err error
-		if volumes, err = d.mountVolumes(); err != nil {
+		if volumes, err = d.mountVolumes(ctx); err != nil && ctx.Err() == nil {
 			d.status.event("", warning, "FailedMount", err.Error())
 		}
 		return err

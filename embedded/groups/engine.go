@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"path/filepath"
+	"sync/atomic"
 
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 )
@@ -48,7 +49,9 @@ type engine struct {
 	registry string
 	// mountMemory mounts a file system in memory; only root can.
 	mountMemory func(dir string) error
-	log         *slog.Logger
+	// clones counts the runs of git.
+	clones atomic.Uint32
+	log    *slog.Logger
 }
 
 func (e *engine) volumeDir(uid string) string { return filepath.Join(e.paths.Volumes, uid) }

@@ -60,6 +60,11 @@ func hideVolumes(volumes []Volume) []Volume {
 			file.StorageAccountKey = ""
 			hidden[i].AzureFile = &file
 		}
+		if hidden[i].GitRepo != nil {
+			repo := *hidden[i].GitRepo
+			repo.Repository = withoutPassword(repo.Repository)
+			hidden[i].GitRepo = &repo
+		}
 		if hidden[i].Secret != nil {
 			hidden[i].Secret = map[string]string{}
 		}

@@ -1,6 +1,7 @@
 package groups
 
 import (
+	"context"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -20,7 +21,7 @@ const hosts = "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n
 
 // mountVolumes makes every volume of the group and returns where each is.
 // It may be called again: what is there is kept.
-func (d *deployment) mountVolumes() (map[string]string, error) {
+func (d *deployment) mountVolumes(ctx context.Context) (map[string]string, error) {
 	at := map[string]string{}
 	for _, volume := range d.group.Properties.Volumes {
 		var err error
@@ -32,6 +33,8 @@ func (d *deployment) mountVolumes() (map[string]string, error) {
 		case volume.AzureFile != nil:
 			f := volume.AzureFile
 			at[volume.Name], err = d.engine.shares.SharePath(f.StorageAccountName, f.ShareName, f.StorageAccountKey)
+		case volume.GitRepo != nil:
+			at[volume.Name], err = d.gitRepo(ctx, volume)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("mount volume %s: %w", volume.Name, err)
@@ -130,7 +133,7 @@ func (e *engine) removeVolumes(uid string) error {
 	if err != nil && !errors.Is(err, unix.ENOENT) {
 		return fmt.Errorf("unmount secrets of %s: %w", uid, err)
 	}
-	if err := errors.Join(os.RemoveAll(dir), os.RemoveAll(e.volumeDir(uid))); err != nil {
+	if err := errors.Join(os.RemoveAll(dir), os.RemoveAll(e.volumeDir(uid)), removeScratch(uid)); err != nil {
 		return fmt.Errorf("remove volumes of %s: %w", uid, err)
 	}
 	return nil
