@@ -17,8 +17,9 @@ const resourceGroup = "tests"
 // localCloud is an embedded cloud of the test's own, which runs.
 type localCloud struct {
 	*machine.Machine
-	// conn has the SDK's clients, as the cloud's operator.
-	conn *cloud.Connection
+	// conn has the SDK's clients, as the cloud's operator, by way of front.
+	conn  *cloud.Connection
+	front *front
 }
 
 // newCloud starts a cloud with a resource group for the test. It is stopped
@@ -27,31 +28,43 @@ func newCloud(t *testing.T) *localCloud {
 	t.Helper()
 	c := &localCloud{Machine: machine.New(t)}
 	c.Run("cloud", "start")
-	c.connect()
+	c.front = newFront(t, c.Config())
+	t.Cleanup(func() {
+		c.front.judge(t)
+		t.Logf("%d answers compared with the OpenAPI documents", c.front.checked)
+	})
+	c.conn = c.connect(c.front.config)
 	if err := c.conn.PutResourceGroup(c.ctx(), resourceGroup, c.conn.Location, nil); err != nil {
 		t.Fatal(err)
 	}
 	return c
 }
 
-// connect makes the clients anew, which a cloud that was started again with
-// another configuration needs.
-func (c *localCloud) connect() {
+// connect makes clients for a configuration: the front's, as somebody else, or
+// the cloud's own.
+func (c *localCloud) connect(conf cloud.Config) *cloud.Connection {
 	c.T.Helper()
-	c.conn = c.Connect()
+	conn, err := cloud.Connect(conf)
+	if err != nil {
+		c.T.Fatal(err)
+	}
+	return conn
 }
 
 // part runs one part of the story; where it fails, the story ends.
 func (c *localCloud) part(name string, fn func(c *localCloud)) {
 	c.T.Helper()
-	if !c.T.Run(name, func(t *testing.T) { fn(c.in(t)) }) {
+	if !c.T.Run(name, func(t *testing.T) {
+		defer c.front.judge(t)
+		fn(c.in(t))
+	}) {
 		c.T.FailNow()
 	}
 }
 
 // in returns the same cloud in the hands of another test.
 func (c *localCloud) in(t *testing.T) *localCloud {
-	return &localCloud{Machine: c.For(t), conn: c.conn}
+	return &localCloud{Machine: c.For(t), conn: c.conn, front: c.front}
 }
 
 // ctx ends with the test, or when it has taken far too long.
