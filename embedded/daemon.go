@@ -89,7 +89,7 @@ func run(ctx context.Context, o Options, ready func(cloud.Config)) (err error) {
 	}
 	o.Log.Info("the embedded cloud runs", "endpoint", d.config.ResourceManager, "subnet", d.settings.Subnet,
 		"groups", d.groups.Count(), "took", time.Since(d.began).Round(time.Millisecond))
-	d.status.set(answers(d.report, d.takeImages))
+	d.status.set(answers(d.report, d.takeImages, d.answerPrincipals))
 	ready(d.config)
 	<-ctx.Done()
 	d.status.set(nil)

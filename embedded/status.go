@@ -108,8 +108,8 @@ func (s *statusServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // answers are what the daemon answers on its socket while it runs: how it is,
-// and whether it has taken the images of a layout.
-func answers(report func(context.Context) Status, take func(ctx context.Context, layout string) error) http.Handler {
+// whether it has taken the images of a layout, and what else there is.
+func answers(report func(context.Context) Status, take func(ctx context.Context, layout string) error, more ...func(*http.ServeMux)) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
@@ -122,6 +122,9 @@ func answers(report func(context.Context) Status, take func(ctx context.Context,
 		}
 		w.WriteHeader(http.StatusNoContent)
 	})
+	for _, add := range more {
+		add(mux)
+	}
 	return mux
 }
 

@@ -14,10 +14,22 @@ func Within(id, scope string) bool {
 // Allowed says whether a principal may do an action, such as
 // "Microsoft.ContainerInstance/containerGroups/read", at a scope, an ARM id.
 func (a *Authority) Allowed(p Principal, action, scope string) bool {
+	return a.hasRole(p, scope, func(d Definition) bool { return d.allows(action) })
+}
+
+// AllowedData says whether a principal may do an action on the data that a
+// resource holds, such as the files of a share.
+func (a *Authority) AllowedData(p Principal, action, scope string) bool {
+	return a.hasRole(p, scope, func(d Definition) bool { return d.allowsData(action) })
+}
+
+// hasRole says whether a principal has a role at a scope that will do. Who has
+// none may do nothing.
+func (a *Authority) hasRole(p Principal, scope string, will func(Definition) bool) bool {
 	a.mu.RLock()
 	defer a.mu.RUnlock()
 	for _, ra := range a.assignments {
-		if strings.EqualFold(ra.PrincipalID, p.ObjectID) && Within(scope, ra.Scope) && ra.Role.allows(action) {
+		if strings.EqualFold(ra.PrincipalID, p.ObjectID) && Within(scope, ra.Scope) && will(a.definitions[ra.Role]) {
 			return true
 		}
 	}

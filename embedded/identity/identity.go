@@ -38,6 +38,9 @@ type Authority struct {
 	log          *slog.Logger
 	now          func() time.Time
 
+	// definitions are the roles that there are.
+	definitions map[Role]Definition
+
 	key   *ecdsa.PrivateKey
 	keyID string
 
@@ -55,6 +58,10 @@ func New(opts Options) (*Authority, error) {
 		subscription: opts.Subscription,
 		log:          opts.Log,
 		now:          opts.Now,
+		definitions:  map[Role]Definition{},
+	}
+	for _, d := range Roles() {
+		a.definitions[d.Role] = d
 	}
 	if a.now == nil {
 		a.now = time.Now

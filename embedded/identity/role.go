@@ -1,11 +1,8 @@
 package identity
 
 import (
-	"errors"
-	"fmt"
+	"slices"
 	"strings"
-
-	"frankenetes.dev/embedded/store"
 )
 
 // Role is the id of a built-in role definition, as on Azure.
@@ -13,152 +10,104 @@ type Role string
 
 // The roles that there are.
 const (
-	Owner       Role = "8e3af657-a8ff-443c-a75c-2fe8c4bcb635"
-	Contributor Role = "b24988ac-6180-42a0-ab88-20f7382dd24c"
-	Reader      Role = "acdd72a7-3385-48ef-bd42-f606fba81ae7"
+	Owner                   Role = "8e3af657-a8ff-443c-a75c-2fe8c4bcb635"
+	Contributor             Role = "b24988ac-6180-42a0-ab88-20f7382dd24c"
+	Reader                  Role = "acdd72a7-3385-48ef-bd42-f606fba81ae7"
+	UserAccessAdministrator Role = "18d7d88d-d35e-4fb5-a5c3-7773c20a72d9"
+	ManagedIdentityOperator Role = "f1a07417-d97a-45cb-824c-7a7467783830"
+	GroupsContributor       Role = "5d977122-f97e-4b4d-a52f-6b43003ddb4d"
+	FileDataContributor     Role = "69566ab7-960f-475b-8e7c-b3118f30c6bd"
+	FileDataReader          Role = "b8eda974-7b85-4f76-af95-65846b26df6d"
 )
 
-// Roles returns all roles.
-func Roles() []Role { return []Role{Owner, Contributor, Reader} }
+// Definition says what a role allows. A pattern is an action in which * stands
+// for any characters.
+type Definition struct {
+	Role              Role
+	Name, Description string
+	// Actions are of the Resource Manager, less NotActions.
+	Actions, NotActions []string
+	// DataActions are of what resources hold, such as the files of a share:
+	// no pattern of Actions includes them.
+	DataActions []string
+}
+
+// Roles returns all definitions.
+func Roles() []Definition {
+	const files = "Microsoft.Storage/storageAccounts/fileServices/"
+	const deploy = "Microsoft.Resources/deployments/*"
+	return []Definition{
+		{Role: Owner, Name: "Owner", Description: "May do everything, assign roles included.", Actions: []string{"*"}},
+		{Role: Contributor, Name: "Contributor", Description: "May do everything but assign roles.", Actions: []string{"*"},
+			// Who could assign roles could make itself the owner.
+			NotActions: []string{"Microsoft.Authorization/*/Delete", "Microsoft.Authorization/*/Write", "Microsoft.Authorization/*/Action"}},
+		{Role: Reader, Name: "Reader", Description: "May see everything but secrets, and change nothing.", Actions: []string{"*/read"}},
+		{Role: UserAccessAdministrator, Name: "User Access Administrator", Description: "May see everything but secrets, and assign roles.",
+			Actions: []string{"*/read", "Microsoft.Authorization/*"}},
+		{Role: ManagedIdentityOperator, Name: "Managed Identity Operator", Description: "May see identities and give them to resources.",
+			Actions: []string{"Microsoft.ManagedIdentity/userAssignedIdentities/*/read", "Microsoft.ManagedIdentity/userAssignedIdentities/read",
+				"Microsoft.ManagedIdentity/userAssignedIdentities/*/assign/action", "Microsoft.ManagedIdentity/userAssignedIdentities/assign/action",
+				"Microsoft.Authorization/*/read", "Microsoft.Resources/subscriptions/resourceGroups/read", deploy}},
+		{Role: GroupsContributor, Name: "Azure Container Instances Contributor Role", Description: "May do everything with container groups.",
+			Actions: []string{"Microsoft.ContainerInstance/containerGroups/*", "Microsoft.Resources/subscriptions/resourceGroups/read", deploy}},
+		{Role: FileDataContributor, Name: "Storage File Data Privileged Contributor", Description: "May read and write the files of shares.",
+			Actions: []string{files + "readFileBackupSemantics/action", files + "writeFileBackupSemantics/action"},
+			DataActions: []string{files + "fileShares/files/read", files + "fileShares/files/write", files + "fileShares/files/delete",
+				files + "fileshares/files/modifypermissions/action",
+				files + "readFileBackupSemantics/action", files + "writeFileBackupSemantics/action"}},
+		{Role: FileDataReader, Name: "Storage File Data Privileged Reader", Description: "May read the files of shares.",
+			Actions:     []string{files + "readFileBackupSemantics/action"},
+			DataActions: []string{files + "fileShares/files/read", files + "readFileBackupSemantics/action"}},
+	}
+}
+
+// Find returns the definition of a role, given its id or its name, in any case.
+func Find(role string) (Definition, bool) {
+	for _, d := range Roles() {
+		if strings.EqualFold(role, string(d.Role)) || strings.EqualFold(role, d.Name) {
+			return d, true
+		}
+	}
+	return Definition{}, false
+}
 
 // Name returns what people call the role, empty for one that does not exist.
 func (r Role) Name() string {
-	switch r {
-	case Owner:
-		return "Owner"
-	case Contributor:
-		return "Contributor"
-	case Reader:
-		return "Reader"
-	}
-	return ""
+	d, _ := Find(string(r))
+	return d.Name
 }
 
-// allows says whether the role includes an action.
-func (r Role) allows(action string) bool {
+// allows says whether the role includes an action of the Resource Manager.
+func (d Definition) allows(action string) bool {
+	return matches(d.Actions, action) && !matches(d.NotActions, action)
+}
+
+// allowsData says whether the role includes an action on data.
+func (d Definition) allowsData(action string) bool { return matches(d.DataActions, action) }
+
+// matches says whether an action fits one of the patterns, in any case.
+func matches(patterns []string, action string) bool {
 	action = strings.ToLower(action)
-	read := strings.HasSuffix(action, "/read")
-	switch r {
-	case Owner:
-		return true
-	case Contributor:
-		// Who could assign roles could make itself the owner.
-		return read || !strings.HasPrefix(action, "microsoft.authorization/")
-	case Reader:
-		return read
-	}
-	return false
-}
-
-const roleAssignmentKind = "roleAssignments"
-
-// RoleAssignment gives a principal a role at a scope and below it.
-type RoleAssignment struct {
-	// Scope is the ARM id of a subscription, a resource group or a resource.
-	Scope string `json:"scope"`
-	// Name is a UUID.
-	Name          string `json:"name"`
-	Role          Role   `json:"role"`
-	PrincipalID   string `json:"principalId"`
-	PrincipalType string `json:"principalType"`
-}
-
-// ID returns the assignment's ARM id.
-func (ra RoleAssignment) ID() string {
-	return ra.Scope + "/providers/Microsoft.Authorization/roleAssignments/" + ra.Name
-}
-
-func (ra RoleAssignment) key() string { return strings.ToLower(ra.ID()) }
-
-// Errors of Assign.
-var (
-	// ErrNoPrincipal: the assignment's principal does not exist.
-	ErrNoPrincipal = errors.New("no such principal")
-	// ErrAssigned: the same role is assigned under another name.
-	ErrAssigned = errors.New("the role is assigned already")
-	// ErrChanged: there is another assignment of that name.
-	ErrChanged = errors.New("a role assignment cannot be changed")
-)
-
-func (a *Authority) loadAssignments() error {
-	a.assignments = map[string]RoleAssignment{}
-	return each(a.store, roleAssignmentKind, "", func(ra RoleAssignment) error {
-		a.assignments[ra.key()] = ra
-		return nil
+	return slices.ContainsFunc(patterns, func(pattern string) bool {
+		return fits(strings.ToLower(pattern), action)
 	})
 }
 
-// Assign makes an assignment and says whether it was there before.
-func (a *Authority) Assign(ra RoleAssignment) (existed bool, err error) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	exists, err := a.principalExists(ra.PrincipalID)
-	if err != nil {
-		return false, err
+// fits says whether a text fits a pattern in which * stands for any characters.
+func fits(pattern, text string) bool {
+	before, after, star := strings.Cut(pattern, "*")
+	if !star {
+		return pattern == text
 	}
-	if !exists {
-		return false, ErrNoPrincipal
+	if !strings.HasPrefix(text, before) {
+		return false
 	}
-	return a.assign(ra)
-}
-
-// assign is Assign under the lock, for a principal that exists.
-func (a *Authority) assign(ra RoleAssignment) (existed bool, err error) {
-	ra.Role, ra.PrincipalID = Role(strings.ToLower(string(ra.Role))), strings.ToLower(ra.PrincipalID)
-	if old, ok := a.assignments[ra.key()]; ok {
-		if old.Role != ra.Role || old.PrincipalID != ra.PrincipalID {
-			return false, ErrChanged
+	for rest := text[len(before):]; ; rest = rest[1:] {
+		if fits(after, rest) {
+			return true
 		}
-		return true, nil
-	}
-	for _, other := range a.assignments {
-		if strings.EqualFold(other.Scope, ra.Scope) && other.Role == ra.Role && other.PrincipalID == ra.PrincipalID {
-			return false, ErrAssigned
+		if rest == "" {
+			return false
 		}
 	}
-	if err := a.store.Put(roleAssignmentKind, ra.key(), ra); err != nil {
-		return false, fmt.Errorf("assign role at %s: %w", ra.Scope, err)
-	}
-	a.assignments[ra.key()] = ra
-	return false, nil
-}
-
-// Unassign removes an assignment and returns it; ok is false if there was none.
-func (a *Authority) Unassign(id string) (ra RoleAssignment, ok bool, err error) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	ra, ok = a.assignments[strings.ToLower(id)]
-	if !ok {
-		return ra, false, nil
-	}
-	err = a.dropAssignments(func(other RoleAssignment) bool { return other.key() == ra.key() })
-	return ra, true, err
-}
-
-// dropAssignments removes those that match. The caller holds the lock.
-func (a *Authority) dropAssignments(match func(RoleAssignment) bool) error {
-	for key, ra := range a.assignments {
-		if !match(ra) {
-			continue
-		}
-		if err := a.store.Delete(roleAssignmentKind, key); err != nil {
-			return err
-		}
-		delete(a.assignments, key)
-	}
-	return nil
-}
-
-// DropScope removes every assignment at and below a scope that is gone.
-func (a *Authority) DropScope(scope string) error {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.dropAssignments(func(ra RoleAssignment) bool { return Within(ra.Scope, scope) })
-}
-
-func ignoreNotFound(err error) error {
-	if errors.Is(err, store.ErrNotFound) {
-		return nil
-	}
-	return err
 }

@@ -22,11 +22,11 @@ var errSilent = errors.New("the command has said what there is to say")
 func (o *options) cloudCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "cloud",
-		Short: "The local cloud: start, stop, status, logs",
+		Short: "The local cloud: start, stop, status, logs, env, principal",
 		Args:  cobra.NoArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(o.cloudStart(), o.cloudStop(), o.cloudStatus(), o.cloudLogs(), o.cloudRun())
+	cmd.AddCommand(o.cloudStart(), o.cloudStop(), o.cloudStatus(), o.cloudLogs(), o.cloudRun(), o.cloudEnv(), o.cloudPrincipal())
 	return cmd
 }
 

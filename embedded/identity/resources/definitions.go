@@ -27,38 +27,32 @@ type definitionProperties struct {
 }
 
 type rolePermission struct {
-	Actions    []string `json:"actions"`
-	NotActions []string `json:"notActions"`
+	Actions        []string `json:"actions"`
+	NotActions     []string `json:"notActions"`
+	DataActions    []string `json:"dataActions"`
+	NotDataActions []string `json:"notDataActions"`
 }
 
-func showDefinition(scope string, role identity.Role) definitionBody {
-	permission := rolePermission{Actions: []string{"*"}, NotActions: []string{}}
-	description := "May do everything, assign roles included."
-	switch role {
-	case identity.Contributor:
-		description = "May do everything but assign roles."
-		permission.NotActions = []string{"Microsoft.Authorization/*/Delete", "Microsoft.Authorization/*/Write",
-			"Microsoft.Authorization/*/Action"}
-	case identity.Reader:
-		description = "May see everything but secrets, and change nothing."
-		permission.Actions = []string{"*/read"}
-	}
+func showDefinition(scope string, d identity.Definition) definitionBody {
+	list := func(patterns []string) []string { return append([]string{}, patterns...) } // [], never null
 	return definitionBody{
-		ID: definitionID(scope, role), Name: string(role), Type: "Microsoft.Authorization/roleDefinitions",
+		ID: definitionID(scope, d.Role), Name: string(d.Role), Type: "Microsoft.Authorization/roleDefinitions",
 		Properties: definitionProperties{
-			RoleName: role.Name(), Type: "BuiltInRole", Description: description,
-			AssignableScopes: []string{"/"}, Permissions: []rolePermission{permission},
+			RoleName: d.Name, Type: "BuiltInRole", Description: d.Description, AssignableScopes: []string{"/"},
+			Permissions: []rolePermission{{
+				Actions: list(d.Actions), NotActions: list(d.NotActions), DataActions: list(d.DataActions), NotDataActions: []string{},
+			}},
 		},
 	}
 }
 
 func (s *resources) getDefinition(_ context.Context, r *arm.Request) (*arm.Response, error) {
-	role := identity.Role(strings.ToLower(r.Var("name")))
-	if role.Name() == "" {
+	d, ok := identity.Find(r.Var("name"))
+	if !ok || !strings.EqualFold(string(d.Role), r.Var("name")) {
 		return nil, &arm.Error{Status: http.StatusNotFound, Code: "RoleDefinitionDoesNotExist",
 			Message: "The specified role definition with ID '" + r.Var("name") + "' does not exist."}
 	}
-	return &arm.Response{Status: http.StatusOK, Body: showDefinition(r.Var("scope"), role)}, nil
+	return &arm.Response{Status: http.StatusOK, Body: showDefinition(r.Var("scope"), d)}, nil
 }
 
 var roleNameFilter = regexp.MustCompile(`(?i)roleName\s+eq\s+'([^']*)'`)
@@ -67,9 +61,9 @@ var roleNameFilter = regexp.MustCompile(`(?i)roleName\s+eq\s+'([^']*)'`)
 func (s *resources) listDefinitions(_ context.Context, r *arm.Request) (*arm.Response, error) {
 	match := roleNameFilter.FindStringSubmatch(r.Query("$filter"))
 	list := arm.List[definitionBody]{Value: []definitionBody{}}
-	for _, role := range identity.Roles() {
-		if match == nil || strings.EqualFold(match[1], role.Name()) {
-			list.Value = append(list.Value, showDefinition(r.Var("scope"), role))
+	for _, d := range identity.Roles() {
+		if match == nil || strings.EqualFold(match[1], d.Name) {
+			list.Value = append(list.Value, showDefinition(r.Var("scope"), d))
 		}
 	}
 	return &arm.Response{Status: http.StatusOK, Body: list}, nil
