@@ -18,6 +18,7 @@ import (
 	"frankenetes.dev/embedded/dns"
 	"frankenetes.dev/embedded/groups"
 	"frankenetes.dev/embedded/identity"
+	"frankenetes.dev/embedded/isolation"
 	"frankenetes.dev/embedded/network"
 	"frankenetes.dev/embedded/storage"
 	"frankenetes.dev/embedded/store"
@@ -45,6 +46,7 @@ type daemon struct {
 	settings  settings
 	network   network.Options
 	runtime   *containerd.Runtime
+	isolation groups.Isolation
 	inherited bool       // containers of an earlier daemon were there at the start
 	importing sync.Mutex // held while images are imported
 	zone      *dns.Zone
@@ -102,15 +104,15 @@ func run(ctx context.Context, o Options, ready func(cloud.Config)) (err error) {
 // open takes the data directory.
 func (d *daemon) open() error {
 	o := d.options
-	for _, dir := range []string{o.Home, o.state()} {
-		if err := os.MkdirAll(dir, 0o700); err != nil {
-			return fmt.Errorf("make data directory: %w", err)
-		}
-		if err := os.Chmod(dir, 0o700); err != nil {
-			return fmt.Errorf("close data directory: %w", err)
-		}
+	err := openDirectory(o.Home, 0o700)
+	// A group's first process, which is not root out here, has to pass through
+	// to its own files; what else is in there is for root alone.
+	for _, dir := range []string{o.runtimeDir, o.state()} {
+		err = errors.Join(err, openDirectory(dir, 0o711))
 	}
-	var err error
+	if err != nil {
+		return err
+	}
 	if d.lock, err = takeLock(o.Home); err != nil {
 		return err
 	}
@@ -126,6 +128,19 @@ func (d *daemon) open() error {
 	}
 	d.settings, err = loadSettings(d.store, o.id())
 	return err
+}
+
+// openDirectory makes a directory with a mode, whatever the umask says and
+// whatever it had before.
+func openDirectory(dir string, mode os.FileMode) error {
+	err := os.MkdirAll(dir, mode)
+	if err == nil {
+		err = os.Chmod(dir, mode)
+	}
+	if err != nil {
+		return fmt.Errorf("make data directory: %w", err)
+	}
+	return nil
 }
 
 func (d *daemon) close() error {
@@ -153,6 +168,7 @@ func (d *daemon) up(ctx context.Context) error {
 	work.Go(func() error { return d.startRuntime(workCtx) })
 	work.Go(func() error { return network.Up(d.network) })
 	work.Go(d.openControlPlane)
+	work.Go(d.decideIsolation)
 	if err := work.Wait(); err != nil {
 		return err
 	}
@@ -208,6 +224,21 @@ func inNamespace(ctx context.Context) context.Context {
 	return namespaces.WithNamespace(ctx, containerd.Namespace)
 }
 
+// decideIsolation finds out how far groups can be kept from the host.
+func (d *daemon) decideIsolation() error {
+	o := d.options
+	// Layers, volumes and shares are on the one, secrets on the other.
+	userNamespaces, err := isolation.Decide(o.Isolation, []string{o.Home, o.state()}, o.Log)
+	if err != nil {
+		return err
+	}
+	d.isolation.Filter = o.state() + "/seccomp.json"
+	if userNamespaces {
+		d.isolation.IDs = isolation.NewIDs(o.id())
+	}
+	return isolation.WriteFilter(d.isolation.Filter)
+}
+
 // startDNS serves the groups' names and the cloud's own.
 func (d *daemon) startDNS() error {
 	gateway := d.network.Gateway()
@@ -229,8 +260,8 @@ func (d *daemon) startGroups() {
 	d.groups = groups.New(groups.Options{
 		Store: d.store, Identities: d.authority, Shares: d.storage,
 		Runtime: d.runtime.CRI(), Images: d.runtime.Images(), Cgroups: d.cgroups,
-		Paths: groups.Paths{Volumes: o.in("volumes"), Logs: o.in("logs"), Memory: o.state() + "/m"},
-		Zone:  d.zone, Resolver: d.network.Gateway(), PublishOn: loopback,
+		Paths:     groups.Paths{Volumes: o.in("volumes"), Logs: o.in("logs"), Memory: o.state() + "/m"},
+		Isolation: d.isolation, Zone: d.zone, Resolver: d.network.Gateway(), PublishOn: loopback,
 		Location: o.Location, DNSSuffix: dnsSuffix, Registry: domain, Log: o.Log,
 	})
 	d.groups.Register(d.arm)

@@ -16,6 +16,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"frankenetes.dev/embedded/isolation"
 )
 
 var (
@@ -40,6 +42,9 @@ type Options struct {
 	Images string
 	// Location is the name of the only location; empty means "local".
 	Location string
+	// Isolation is how groups are kept from the host; empty means as well as
+	// this host can.
+	Isolation isolation.Mode
 	// Log is the daemon's log; nil means standard error.
 	Log *slog.Logger
 
@@ -56,6 +61,10 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	if o.runtimeDir == "" {
 		o.runtimeDir = runtimeDir
+	}
+	var err error
+	if o.Isolation, err = isolation.ParseMode(string(o.Isolation)); err != nil {
+		return o, err
 	}
 	if o.Location == "" {
 		o.Location = "local"

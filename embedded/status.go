@@ -10,6 +10,8 @@ import (
 	"os"
 	"sync"
 	"time"
+
+	"frankenetes.dev/embedded/isolation"
 )
 
 // errStopping is what Stat returns of a daemon that is about to end.
@@ -28,6 +30,8 @@ type Status struct {
 	Subnet   string `json:"subnet"`
 	// Containerd is its version.
 	Containerd string `json:"containerd"`
+	// Isolation is what groups have: "userns", a user namespace each, or "none".
+	Isolation isolation.Mode `json:"isolation"`
 	// Groups is the number of container groups, deployed or not.
 	Groups int `json:"groups"`
 }
@@ -56,6 +60,9 @@ func serveStatus(o Options) (*statusServer, error) {
 	listener, err := net.Listen("unix", path)
 	if err != nil {
 		return nil, fmt.Errorf("listen on %s: %w", path, err)
+	}
+	if err := os.Chmod(path, 0o600); err != nil {
+		return nil, fmt.Errorf("listen on %s: %w", path, errors.Join(err, listener.Close()))
 	}
 	s := &statusServer{decided: make(chan struct{})}
 	s.ending, s.end = context.WithCancel(context.Background())
@@ -134,8 +141,12 @@ func (d *daemon) report(ctx context.Context) Status {
 	if err != nil {
 		version = "not answering: " + err.Error()
 	}
+	isolated := isolation.None
+	if d.isolation.IDs != nil {
+		isolated = isolation.UserNamespaces
+	}
 	return Status{
-		Running: true, PID: os.Getpid(), Since: d.began,
+		Running: true, Isolation: isolated, PID: os.Getpid(), Since: d.began,
 		Home: d.options.Home, ID: d.options.id(), Endpoint: d.url(loopback.String()),
 		Subnet: d.settings.Subnet.String(), Containerd: version, Groups: d.groups.Count(),
 	}

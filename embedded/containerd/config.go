@@ -171,6 +171,11 @@ func (o Options) write() error {
 			return fmt.Errorf("make containerd directory: %w", err)
 		}
 	}
+	// The first process of a container in a user namespace is not root out
+	// here, and has to pass through to its root file system.
+	if err := os.Chmod(o.State, 0o711); err != nil {
+		return fmt.Errorf("make containerd directory: %w", err)
+	}
 	config, err := o.render(!appArmor())
 	if err != nil {
 		return err

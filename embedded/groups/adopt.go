@@ -13,6 +13,7 @@ import (
 // found is what the runtime has of a deployment that an earlier daemon made.
 type found struct {
 	sandbox    string
+	ids        ownIDs
 	containers []*runtimeapi.Container
 }
 
@@ -62,10 +63,14 @@ func (e *engine) find(ctx context.Context) (ready map[string]*found, all map[str
 			continue // not one of ours
 		}
 		all[uid] = true
+		ids, err := e.isolation.keep(uid, s.Labels)
+		if err != nil {
+			return nil, nil, fmt.Errorf("find sandbox %s: %w", s.Id, err)
+		}
 		if s.State != runtimeapi.PodSandboxState_SANDBOX_READY {
 			continue
 		}
-		f := &found{sandbox: s.Id}
+		f := &found{sandbox: s.Id, ids: ids}
 		for _, c := range containers.Containers {
 			if c.PodSandboxId == s.Id {
 				f.containers = append(f.containers, c)
@@ -83,6 +88,7 @@ func (d *deployment) adoptSandbox(ctx context.Context, f *found) error {
 	if d.cgroup, err = d.engine.cgroups.Create(d.uid, float64(cpu), float64(memory)); err != nil {
 		return err
 	}
+	d.ids = f.ids
 	d.setSandbox(f.sandbox)
 	return d.tellAddress(ctx)
 }

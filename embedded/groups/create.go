@@ -77,7 +77,7 @@ func (w *worker) config(image string) (*runtimeapi.ContainerConfig, error) {
 		LogPath:  logName(w.c.Name, w.attempt),
 		Linux: &runtimeapi.LinuxContainerConfig{
 			Resources:       w.d.limits(w.c),
-			SecurityContext: securityContext(p.SecurityContext),
+			SecurityContext: w.d.ids.securityContext(p.SecurityContext),
 		},
 	}, nil
 }
@@ -92,15 +92,11 @@ func (w *worker) mounts() ([]*runtimeapi.Mount, error) {
 	if err != nil {
 		return nil, fmt.Errorf("write hosts file: %w", err)
 	}
-	mounts := []*runtimeapi.Mount{{ContainerPath: "/etc/hosts", HostPath: file}}
+	mounts := []*runtimeapi.Mount{w.d.ids.mount(file, "/etc/hosts", false)}
 	for _, m := range w.c.Properties.VolumeMounts {
 		volume, _ := w.d.group.volume(m.Name)
 		readOnly := m.ReadOnly || volume.Secret != nil || volume.AzureFile != nil && volume.AzureFile.ReadOnly
-		mounts = append(mounts, &runtimeapi.Mount{
-			ContainerPath: filepath.Clean(m.MountPath),
-			HostPath:      w.volumes[m.Name],
-			Readonly:      readOnly,
-		})
+		mounts = append(mounts, w.d.ids.mount(w.volumes[m.Name], filepath.Clean(m.MountPath), readOnly))
 	}
 	return mounts, nil
 }
@@ -127,13 +123,13 @@ func (d *deployment) limits(c Container) *runtimeapi.LinuxContainerResources {
 	}
 }
 
-// securityContext is what every container gets: the runtime's own seccomp
-// profile, masked paths and, of capabilities, ACI's fourteen, which are the
-// runtime's default, less what was dropped.
-func securityContext(s *SecurityContext) *runtimeapi.LinuxContainerSecurityContext {
+// securityContext is what every container gets: namespaces, a seccomp profile,
+// masked paths and, of capabilities, ACI's fourteen, which are the runtime's
+// default, less what was dropped.
+func (o ownIDs) securityContext(s *SecurityContext) *runtimeapi.LinuxContainerSecurityContext {
 	context := &runtimeapi.LinuxContainerSecurityContext{
-		NamespaceOptions: namespaces(),
-		Seccomp:          &runtimeapi.SecurityProfile{ProfileType: runtimeapi.SecurityProfile_RuntimeDefault},
+		NamespaceOptions: o.namespaces(),
+		Seccomp:          o.seccomp(),
 		MaskedPaths:      maskedPaths(),
 		ReadonlyPaths:    readonlyPaths(),
 	}
@@ -159,14 +155,6 @@ func securityContext(s *SecurityContext) *runtimeapi.LinuxContainerSecurityConte
 		}
 	}
 	return context
-}
-
-func namespaces() *runtimeapi.NamespaceOption {
-	return &runtimeapi.NamespaceOption{
-		Network: runtimeapi.NamespaceMode_POD,
-		Pid:     runtimeapi.NamespaceMode_CONTAINER,
-		Ipc:     runtimeapi.NamespaceMode_POD,
-	}
 }
 
 // maskedPaths cannot be read in a container: they tell of, or act on, the host.

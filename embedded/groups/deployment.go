@@ -32,6 +32,7 @@ type deployment struct {
 	group  *Group // with its secrets; never changed
 	status *status
 	cgroup string // the control group's path, once there is a sandbox
+	ids    ownIDs // the sandbox's, likewise
 	life   uint32 // how often a sandbox was made before this one
 	// address is told the address that the group has now, or an invalid one.
 	address func(netip.Addr)

@@ -43,6 +43,8 @@ type engine struct {
 	cgroups Cgroups
 	shares  Shares
 	paths   Paths
+	// isolation keeps the groups apart.
+	isolation Isolation
 	// resolver is the address of the cloud's DNS.
 	resolver netip.Addr
 	// registry is the host of images that are only in the local store.

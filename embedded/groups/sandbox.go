@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"strconv"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -27,17 +28,21 @@ const (
 // sandboxConfig describes the group's sandbox: its network, its name, its
 // control group and where its containers' logs go.
 func (d *deployment) sandboxConfig() *runtimeapi.PodSandboxConfig {
+	labels := map[string]string{labelGroup: d.key, labelUID: d.uid}
+	if d.ids.some() {
+		labels[labelIDs] = strconv.FormatUint(uint64(d.ids.first), 10)
+	}
 	return &runtimeapi.PodSandboxConfig{
 		Metadata:     &runtimeapi.PodSandboxMetadata{Name: d.group.Name, Namespace: "frankenetes", Uid: d.uid, Attempt: d.life},
 		Hostname:     d.group.Name,
 		LogDirectory: d.engine.logDir(d.uid),
 		DnsConfig:    &runtimeapi.DNSConfig{Servers: []string{d.engine.resolver.String()}},
-		Labels:       map[string]string{labelGroup: d.key, labelUID: d.uid},
+		Labels:       labels,
 		Linux: &runtimeapi.LinuxPodSandboxConfig{
 			CgroupParent: d.cgroup,
 			SecurityContext: &runtimeapi.LinuxSandboxSecurityContext{
-				NamespaceOptions: namespaces(),
-				Seccomp:          &runtimeapi.SecurityProfile{ProfileType: runtimeapi.SecurityProfile_RuntimeDefault},
+				NamespaceOptions: d.ids.namespaces(),
+				Seccomp:          d.ids.seccomp(),
 			},
 		},
 	}
@@ -52,6 +57,9 @@ func (d *deployment) runSandbox(ctx context.Context) error {
 	}
 	if err := os.MkdirAll(d.engine.logDir(d.uid), 0o700); err != nil {
 		return fmt.Errorf("make log directory: %w", err)
+	}
+	if d.ids, err = d.engine.isolation.take(d.uid); err != nil {
+		return err
 	}
 	begun := time.Now()
 	// Not cut short: what is half made is hard to take down.
@@ -145,6 +153,7 @@ func (e *engine) removeDeployment(ctx context.Context, uid string, grace time.Du
 	if err := e.removeSandboxes(ctx, selector); err != nil {
 		return err
 	}
+	e.isolation.release(uid)
 	return errors.Join(e.removeVolumes(uid), e.cgroups.Delete(uid))
 }
 

@@ -40,6 +40,8 @@ type Options struct {
 	Images     runtimeapi.ImageServiceClient
 	Cgroups    Cgroups
 	Paths      Paths
+	// Isolation keeps the groups apart.
+	Isolation Isolation
 	// MountMemory mounts a file system in memory at a directory; nil means tmpfs.
 	MountMemory func(dir string) error
 	// Zone gets the groups' names, Resolver is the address of the DNS that serves it.
@@ -87,7 +89,7 @@ func New(o Options) *Service {
 	s := &Service{options: o, execs: newExecs(), groups: map[string]*group{}, labels: map[string]string{}}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	watcher := newWatcher(o.Runtime, o.Log)
-	s.engine = &engine{cri: o.Runtime, images: o.Images, watcher: watcher, cgroups: o.Cgroups, shares: o.Shares, paths: o.Paths,
+	s.engine = &engine{cri: o.Runtime, images: o.Images, watcher: watcher, cgroups: o.Cgroups, shares: o.Shares, paths: o.Paths, isolation: o.Isolation,
 		resolver: o.Resolver, registry: o.Registry, mountMemory: o.MountMemory, log: o.Log}
 	if s.engine.mountMemory == nil {
 		s.engine.mountMemory = mountTmpfs

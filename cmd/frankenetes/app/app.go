@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"os/signal"
 	"slices"
 	"strings"
@@ -51,6 +52,8 @@ type options struct {
 	timeout time.Duration
 	cloud   string
 	home    string
+	// isolation is how the local cloud, if it is started, keeps groups apart.
+	isolation string
 }
 
 // Run runs the command line and returns its exit code. SIGINT and SIGTERM
@@ -61,7 +64,7 @@ func Run(ctx context.Context, build Build, streams Streams, args []string) int {
 	interrupted := context.AfterFunc(ctx, stop)
 	defer interrupted()
 
-	o := &options{build: build, streams: streams}
+	o := &options{build: build, streams: streams, isolation: os.Getenv("FRANKENETES_ISOLATION")}
 	root := newRoot(o)
 	root.SetArgs(args)
 	root.SetIn(streams.In)

@@ -13,6 +13,7 @@ import (
 
 	"frankenetes.dev/cloud"
 	"frankenetes.dev/embedded"
+	"frankenetes.dev/embedded/isolation"
 	"frankenetes.dev/fault"
 )
 
@@ -31,7 +32,7 @@ func (o *options) cloudCommand() *cobra.Command {
 }
 
 func (o *options) cloudStart() *cobra.Command {
-	return &cobra.Command{
+	cmd := &cobra.Command{
 		Use: "start", Short: "Start it, with everything that should run", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, cancel := o.withTimeout(cmd.Context())
@@ -44,6 +45,16 @@ func (o *options) cloudStart() *cobra.Command {
 			return nil
 		},
 	}
+	o.isolationFlag(cmd)
+	return cmd
+}
+
+// isolationFlag is for the commands that start the local cloud by name; those
+// that start it in passing have the variable.
+func (o *options) isolationFlag(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&o.isolation, "isolation", o.isolation,
+		"keep groups from the host by user namespaces: userns, none, or auto, as the host can ($FRANKENETES_ISOLATION)")
+	_ = cmd.RegisterFlagCompletionFunc("isolation", cobra.FixedCompletions(isolation.Modes(), cobra.ShellCompDirectiveNoFileComp))
 }
 
 func (o *options) cloudStop() *cobra.Command {
@@ -100,7 +111,7 @@ func (o *options) cloudLogs() *cobra.Command {
 
 // cloudRun is the daemon itself; start calls it.
 func (o *options) cloudRun() *cobra.Command {
-	return &cobra.Command{
+	cmd := &cobra.Command{
 		Use: "run", Short: "Run it in the foreground", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			opts := o.embedded()
@@ -111,6 +122,8 @@ func (o *options) cloudRun() *cobra.Command {
 			return explainLocal(err)
 		},
 	}
+	o.isolationFlag(cmd)
+	return cmd
 }
 
 func writeCloud(w io.Writer, home string, s embedded.Status) {
@@ -118,6 +131,7 @@ func writeCloud(w io.Writer, home string, s embedded.Status) {
 	fmt.Fprintf(w, "since\t%s\n", s.Since.Format(time.RFC3339))
 	fmt.Fprintf(w, "endpoint\t%s\n", s.Endpoint)
 	fmt.Fprintf(w, "containerd\t%s\n", s.Containerd)
+	fmt.Fprintf(w, "isolation\t%s\n", s.Isolation)
 	fmt.Fprintf(w, "groups\t%d\n", s.Groups)
 	fmt.Fprintf(w, "data\t%s\n", home)
 }

@@ -9,6 +9,7 @@ import (
 	"frankenetes.dev/cloud"
 	"frankenetes.dev/cluster"
 	"frankenetes.dev/embedded"
+	"frankenetes.dev/embedded/isolation"
 	"frankenetes.dev/fault"
 )
 
@@ -80,7 +81,7 @@ func azure() (cloud.Config, error) {
 // beside this program.
 func (o *options) embedded() embedded.Options {
 	bin := o.binDir()
-	return embedded.Options{Home: o.home, Tools: bin, Images: filepath.Join(bin, "images")}
+	return embedded.Options{Home: o.home, Tools: bin, Images: filepath.Join(bin, "images"), Isolation: isolation.Mode(o.isolation)}
 }
 
 // explainLocal gives the errors of the embedded cloud their kind and a hint.

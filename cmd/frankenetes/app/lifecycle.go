@@ -16,6 +16,7 @@ import (
 	"frankenetes.dev/cloud"
 	"frankenetes.dev/cluster"
 	"frankenetes.dev/embedded"
+	"frankenetes.dev/embedded/isolation"
 	"frankenetes.dev/fault"
 )
 
@@ -219,7 +220,10 @@ func (o *options) startCloud(ctx context.Context) (cloud.Config, error) {
 	if o.build.Executable == "" {
 		return cloud.Config{}, errors.New("start the local cloud: this program does not know where it is")
 	}
-	conf, err := embedded.Start(ctx, o.embedded(), []string{o.build.Executable, "cloud", "run", "--home", o.home})
+	if _, err := isolation.ParseMode(o.isolation); err != nil {
+		return cloud.Config{}, fault.New(fault.Usage, "use --isolation auto, userns or none", "%w", err)
+	}
+	conf, err := embedded.Start(ctx, o.embedded(), []string{o.build.Executable, "cloud", "run", "--home", o.home, "--isolation", o.isolation})
 	return conf, explainLocal(err)
 }
 
