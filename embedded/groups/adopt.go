@@ -106,7 +106,8 @@ func (w *worker) adopt() string {
 		previous = w.past(w.known[len(w.known)-2].Id)
 	}
 	w.update(func(p *progress) {
-		p.ID, p.Attempt, p.Restarts, p.Previous = latest.Id, w.attempt, int32(w.attempt), previous
+		w.began(p, latest.Id)
+		p.Attempt, p.Restarts, p.Previous = w.attempt, int32(w.attempt), previous
 		p.Started = latest.State != runtimeapi.ContainerState_CONTAINER_CREATED || w.attempt > 0
 	})
 	w.known = nil // a later life of the group starts afresh

@@ -43,6 +43,9 @@ type deployment struct {
 
 	mu      sync.Mutex
 	sandbox string // the id of the live sandbox; empty without one
+	netnsOf struct{ sandbox, path string }
+
+	telling sync.Mutex // held while readiness is told
 }
 
 // deploy starts a deployment. found is what the runtime already has of it.
@@ -152,6 +155,7 @@ func (d *deployment) prepare(ctx context.Context, found *found) (volumes map[str
 // runContainers runs the init containers one after another and then the
 // others side by side, which are made, but not started, meanwhile.
 func (d *deployment) runContainers(ctx context.Context, images *imageSet, volumes map[string]string, found *found) error {
+	d.tellReadiness() // before anything runs
 	p := d.group.Properties
 	initialised := make(chan struct{})
 	work, workCtx := errgroup.WithContext(ctx)

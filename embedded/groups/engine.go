@@ -1,8 +1,10 @@
 package groups
 
 import (
+	"context"
 	"errors"
 	"log/slog"
+	"net"
 	"net/netip"
 	"path/filepath"
 	"sync/atomic"
@@ -51,6 +53,12 @@ type engine struct {
 	registry string
 	// mountMemory mounts a file system in memory; only root can.
 	mountMemory func(dir string) error
+	// expose, if there is one, opens the ports of a deployment's containers at
+	// its address, or closes them. It is told of the containers that have a
+	// readiness probe; those of others are always open.
+	expose func(uid string, ready map[string]bool)
+	// dial connects to a TCP address in a network namespace.
+	dial func(ctx context.Context, netns, address string) (net.Conn, error)
 	// clones counts the runs of git.
 	clones atomic.Uint32
 	log    *slog.Logger

@@ -40,6 +40,8 @@ type fakeRuntime struct {
 	removing func()
 	// exec answers Exec.
 	exec func(*runtimeapi.ExecRequest) (*runtimeapi.ExecResponse, error)
+	// execSync says how a probe's command ends.
+	execSync func(*runtimeapi.ExecSyncRequest) (*runtimeapi.ExecSyncResponse, error)
 }
 
 type fakeContainer struct {
@@ -124,7 +126,8 @@ func (f *fakeRuntime) PodSandboxStatus(_ context.Context, r *runtimeapi.PodSandb
 		return nil, grpcstatus.Error(codes.NotFound, "no such sandbox")
 	}
 	return &runtimeapi.PodSandboxStatusResponse{Status: &runtimeapi.PodSandboxStatus{Id: s.Id, State: s.State,
-		Network: &runtimeapi.PodSandboxNetworkStatus{Ip: "10.77.0." + strings.TrimPrefix(s.Id, "sandbox")}}}, nil
+		Network: &runtimeapi.PodSandboxNetworkStatus{Ip: "10.77.0." + strings.TrimPrefix(s.Id, "sandbox")}},
+		Info: map[string]string{"info": `{"sandboxMetadata":{"NetNSPath":"/netns/` + s.Id + `"}}`}}, nil
 }
 
 func (f *fakeRuntime) StopPodSandbox(_ context.Context, r *runtimeapi.StopPodSandboxRequest) (*runtimeapi.StopPodSandboxResponse, error) {
@@ -307,6 +310,10 @@ func (f *fakeRuntime) ReopenContainerLog(_ context.Context, r *runtimeapi.Reopen
 
 func (f *fakeRuntime) Exec(_ context.Context, r *runtimeapi.ExecRequest) (*runtimeapi.ExecResponse, error) {
 	return f.exec(r)
+}
+
+func (f *fakeRuntime) ExecSync(_ context.Context, r *runtimeapi.ExecSyncRequest) (*runtimeapi.ExecSyncResponse, error) {
+	return f.execSync(r)
 }
 
 func (f *fakeRuntime) RemoveContainer(_ context.Context, r *runtimeapi.RemoveContainerRequest) (*runtimeapi.RemoveContainerResponse, error) {

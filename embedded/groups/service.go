@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/netip"
 	"slices"
 	"strings"
@@ -44,6 +45,8 @@ type Options struct {
 	Isolation Isolation
 	// MountMemory mounts a file system in memory at a directory; nil means tmpfs.
 	MountMemory func(dir string) error
+	// Dial connects to a TCP address in a network namespace; nil means just that.
+	Dial func(ctx context.Context, netns, address string) (net.Conn, error)
 	// Zone gets the groups' names, Resolver is the address of the DNS that serves it.
 	Zone     *dns.Zone
 	Resolver netip.Addr
@@ -90,9 +93,12 @@ func New(o Options) *Service {
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	watcher := newWatcher(o.Runtime, o.Log)
 	s.engine = &engine{cri: o.Runtime, images: o.Images, watcher: watcher, cgroups: o.Cgroups, shares: o.Shares, paths: o.Paths, isolation: o.Isolation,
-		resolver: o.Resolver, registry: o.Registry, mountMemory: o.MountMemory, log: o.Log}
+		resolver: o.Resolver, registry: o.Registry, mountMemory: o.MountMemory, dial: o.Dial, log: o.Log}
 	if s.engine.mountMemory == nil {
 		s.engine.mountMemory = mountTmpfs
+	}
+	if s.engine.dial == nil {
+		s.engine.dial = dialIn
 	}
 	s.running.Go(func() { watcher.run(s.ctx) })
 	s.running.Go(func() { s.rotateLogs(s.ctx) })

@@ -23,6 +23,8 @@ type progress struct {
 	// Started says that it ran, or was tried to, at least once; Final that
 	// it will not run again.
 	Started, Final bool
+	// Unready says that its readiness probe has not found it ready.
+	Unready bool
 	// ID is the runtime's name of the latest run, Attempt its number.
 	ID      string
 	Attempt uint32
@@ -57,7 +59,7 @@ func newStatus(g *Group, now time.Time) *status {
 	for _, c := range slices.Concat(g.Properties.InitContainers, g.Properties.Containers) {
 		// A start time although it has not started: a virtual kubelet that
 		// is in use dereferences it.
-		s.containers[c.Name] = &progress{Current: ContainerState{State: waiting, StartTime: &now}}
+		s.containers[c.Name] = &progress{Current: ContainerState{State: waiting, StartTime: &now}, Unready: c.Properties.ReadinessProbe != nil}
 	}
 	return s
 }

@@ -43,6 +43,7 @@ type exit struct {
 	code              int32
 	reason            string
 	started, finished time.Time
+	unhealthy         bool // it was killed for what its liveness probe found
 }
 
 // run makes the container now and runs it when the gate is open, again and
@@ -96,10 +97,29 @@ func (w *worker) once(ctx context.Context, id string) (exit, error) {
 			return *failure, nil
 		}
 	}
-	w.running(ctx, id)
+	started := w.running(ctx, id)
 	w.onStarted()
 	w.forgetOld(ctx)
-	return w.awaitExit(ctx, id, changed)
+	endProbes := w.probeRun(ctx, id, started)
+	result, err := w.awaitExit(ctx, id, changed)
+	result.unhealthy = endProbes()
+	return result, err
+}
+
+// kill ends a run that its liveness probe has given up. Its end is noticed as
+// any other.
+func (w *worker) kill(ctx context.Context, id string) {
+	w.event(normal, "Killing", "Killing container with id "+id+":Container failed liveness probe. Container will be killed and recreated.")
+	for {
+		_, err := w.d.engine.cri.StopContainer(ctx, &runtimeapi.StopContainerRequest{ContainerId: id, Timeout: int64(stopGrace.Seconds())})
+		if err == nil || ctx.Err() != nil {
+			return
+		}
+		w.d.engine.log.Warn("unhealthy container is not killed", "group", w.d.key, "container", w.c.Name, "error", err)
+		if !sleep(ctx, lookAgain) {
+			return
+		}
+	}
 }
 
 // start starts the container. A command that cannot be started is a run that
@@ -121,16 +141,19 @@ func (w *worker) start(ctx context.Context, id string) (*exit, error) {
 	return nil, nil
 }
 
-// running notes that the container runs.
-func (w *worker) running(ctx context.Context, id string) {
+// running notes that the container runs, and returns since when.
+func (w *worker) running(ctx context.Context, id string) time.Time {
 	started := time.Now().UTC()
 	if state, err := w.state(ctx, id); err == nil && state.StartedAt > 0 {
 		started = time.Unix(0, state.StartedAt).UTC()
 	}
 	w.update(func(p *progress) {
-		p.ID, p.Attempt, p.Started = id, w.attempt, true
+		w.began(p, id)
+		p.Attempt, p.Started = w.attempt, true
 		p.Current = ContainerState{State: running, StartTime: &started}
 	})
+	w.d.tellReadiness()
+	return started
 }
 
 // awaitExit returns when the container has ended.
@@ -171,7 +194,7 @@ func (w *worker) state(ctx context.Context, id string) (*runtimeapi.ContainerSta
 // ended notes how the run ended and reports whether it was the last.
 func (w *worker) ended(e exit) bool {
 	w.exitCode = e.code
-	final := !restarts(w.policy, e.code)
+	final := !restarts(w.policy, e.code) && !(e.unhealthy && w.policy != never)
 	w.update(func(p *progress) {
 		p.Started, p.Final = true, final
 		p.Current = ended(e.started, e.finished, e.code, e.reason)

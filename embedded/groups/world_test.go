@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"frankenetes.dev/embedded/dns"
 	"frankenetes.dev/embedded/identity"
@@ -90,4 +91,14 @@ func newWorld(t *testing.T) *world {
 		Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
 	}
 	return w
+}
+
+// newTestDeployment returns a deployment that no validator has seen.
+func newTestDeployment(e *engine, name string, containers ...Container) *deployment {
+	for i := range containers {
+		half := decimal(0.5)
+		containers[i].Properties.Resources = &Resources{Requests: &Amount{CPU: &half, MemoryInGB: &half}}
+	}
+	g := &Group{Name: name, Properties: Properties{Containers: containers, RestartPolicy: always}}
+	return &deployment{key: name, uid: newUID(), group: g, status: newStatus(g, time.Now()), address: func(netip.Addr) {}}
 }
