@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
-	"sync"
 	"time"
 
 	"github.com/containerd/containerd/v2/pkg/namespaces"
@@ -18,6 +17,7 @@ import (
 	"frankenetes.dev/embedded/dns"
 	"frankenetes.dev/embedded/groups"
 	"frankenetes.dev/embedded/identity"
+	"frankenetes.dev/embedded/images"
 	"frankenetes.dev/embedded/isolation"
 	"frankenetes.dev/embedded/network"
 	"frankenetes.dev/embedded/storage"
@@ -47,8 +47,8 @@ type daemon struct {
 	network   network.Options
 	runtime   *containerd.Runtime
 	isolation groups.Isolation
-	inherited bool       // containers of an earlier daemon were there at the start
-	importing sync.Mutex // held while images are imported
+	inherited bool // containers of an earlier daemon were there at the start
+	images    *images.Store
 	zone      *dns.Zone
 	dns       *dns.Server
 	authority *identity.Authority
@@ -91,7 +91,7 @@ func run(ctx context.Context, o Options, ready func(cloud.Config)) (err error) {
 	}
 	o.Log.Info("the embedded cloud runs", "endpoint", d.config.ResourceManager, "subnet", d.settings.Subnet,
 		"groups", d.groups.Count(), "took", time.Since(d.began).Round(time.Millisecond))
-	d.status.set(answers(d.report, d.takeImages, d.answerPrincipals))
+	d.status.set(answers(d.report, d.answerImages, d.answerPrincipals))
 	ready(d.config)
 	<-ctx.Done()
 	d.status.set(nil)
@@ -216,7 +216,11 @@ func (d *daemon) startRuntime(ctx context.Context) error {
 		return err
 	}
 	o.Log.Info("containerd runs", "adopted", d.runtime.Adopted(), "took", time.Since(d.began).Round(time.Millisecond))
-	return d.takeImages(ctx, o.Images)
+	d.images = &images.Store{Client: d.runtime.Client(), CRI: d.runtime.Images(), Log: o.Log}
+	if err := d.images.Tidy(inNamespace(ctx)); err != nil {
+		return err
+	}
+	return d.images.Import(inNamespace(ctx), o.Images)
 }
 
 // inNamespace puts a context into the containerd namespace of the groups.

@@ -66,7 +66,7 @@ func askPrincipals(ctx context.Context, o Options, method, name string, query ur
 	if err != nil {
 		return err
 	}
-	response, err := askDaemon(ctx, o, method, principalsPath+"/"+url.PathEscape(name)+"?"+query.Encode())
+	response, err := askDaemon(ctx, o, method, principalsPath+"/"+url.PathEscape(name)+"?"+query.Encode(), nil)
 	if err != nil {
 		return fmt.Errorf("ask the embedded cloud about principals: %w", err)
 	}

@@ -3,10 +3,19 @@ package embedded
 import (
 	"context"
 	"errors"
+	"net/http"
 	"os"
 	"strings"
 	"testing"
 )
+
+// layouts is an image store with only the part that takes layouts.
+type layouts struct {
+	imageStore
+	take func(context.Context, string) error
+}
+
+func (l layouts) Import(ctx context.Context, layout string) error { return l.take(ctx, layout) }
 
 // serveTo answers on the socket of a new cloud as its daemon does.
 func serveTo(t *testing.T, take func(context.Context, string) error) (Options, *statusServer) {
@@ -24,7 +33,7 @@ func serveTo(t *testing.T, take func(context.Context, string) error) (Options, *
 		t.Fatal(err)
 	}
 	t.Cleanup(s.close)
-	s.set(answers(nil, take))
+	s.set(answers(nil, func(mux *http.ServeMux) { serveImages(mux, layouts{take: take}, nil) }))
 	return o, s
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -34,6 +35,10 @@ type Status struct {
 	Isolation isolation.Mode `json:"isolation"`
 	// Groups is the number of container groups, deployed or not.
 	Groups int `json:"groups"`
+	// Outdated says that the daemon runs another program than the one that
+	// asks: it was replaced since. Containers go on in any case, and the new
+	// one takes over with the next stop and start.
+	Outdated bool `json:"outdated,omitempty"`
 }
 
 func statusSocket(o Options) string { return o.state() + "/status.sock" }
@@ -115,21 +120,14 @@ func (s *statusServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // answers are what the daemon answers on its socket while it runs: how it is,
-// whether it has taken the images of a layout, and what else there is.
-func answers(report func(context.Context) Status, take func(ctx context.Context, layout string) error, more ...func(*http.ServeMux)) http.Handler {
+// and whatever else its parts add.
+func answers(report func(context.Context) Status, parts ...func(*http.ServeMux)) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		_ = json.NewEncoder(w).Encode(report(r.Context()))
 	})
-	mux.HandleFunc("POST "+imagesPath, func(w http.ResponseWriter, r *http.Request) {
-		if err := take(r.Context(), r.URL.Query().Get("layout")); err != nil {
-			http.Error(w, err.Error(), http.StatusInternalServerError)
-			return
-		}
-		w.WriteHeader(http.StatusNoContent)
-	})
-	for _, add := range more {
+	for _, add := range parts {
 		add(mux)
 	}
 	return mux
@@ -166,7 +164,7 @@ func Stat(ctx context.Context, o Options) (Status, error) {
 	if pid == 0 {
 		return Status{}, ErrNotRunning
 	}
-	answer, err := askDaemon(ctx, o, http.MethodGet, "/")
+	answer, err := askDaemon(ctx, o, http.MethodGet, "/", nil)
 	if err != nil {
 		if again, holderErr := holder(o.Home); holderErr == nil && again == 0 {
 			return Status{}, ErrNotRunning // it ended, perhaps since it could not start
@@ -181,15 +179,27 @@ func Stat(ctx context.Context, o Options) (Status, error) {
 	if err := json.NewDecoder(answer.Body).Decode(&status); err != nil {
 		return Status{}, fmt.Errorf("ask the daemon: %w", err)
 	}
+	status.Outdated = otherProgram(pid)
 	return status, nil
 }
 
+// otherProgram reports whether a process runs another file than this one. The
+// kernel knows, even when the file has been removed.
+func otherProgram(pid int) bool {
+	ours, err := os.Stat("/proc/self/exe")
+	if err != nil {
+		return false
+	}
+	theirs, err := os.Stat(fmt.Sprintf("/proc/%d/exe", pid))
+	return err == nil && !os.SameFile(ours, theirs)
+}
+
 // askDaemon sends a request to the daemon's socket.
-func askDaemon(ctx context.Context, o Options, method, path string) (*http.Response, error) {
+func askDaemon(ctx context.Context, o Options, method, path string, body io.Reader) (*http.Response, error) {
 	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return (&net.Dialer{}).DialContext(ctx, "unix", statusSocket(o))
 	}}}
-	request, err := http.NewRequestWithContext(ctx, method, "http://daemon"+path, nil)
+	request, err := http.NewRequestWithContext(ctx, method, "http://daemon"+path, body)
 	if err != nil {
 		return nil, fmt.Errorf("ask the daemon: %w", err)
 	}

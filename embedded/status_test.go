@@ -44,7 +44,7 @@ func TestStatusOfADaemonThatStarts(t *testing.T) {
 		t.Fatalf("answered %+v before it was decided", status)
 	default:
 	}
-	s.set(answers(func(context.Context) Status { return Status{Running: true, PID: os.Getpid(), Groups: 3} }, nil))
+	s.set(answers(func(context.Context) Status { return Status{Running: true, PID: os.Getpid(), Groups: 3} }))
 	if got := <-heard; !got.Running || got.Groups != 3 {
 		t.Errorf("%+v", got)
 	}

@@ -4,16 +4,17 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"io"
 	"log/slog"
 	"net/http"
 	"regexp"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/containerd/containerd/v2/core/content"
 	"github.com/containerd/containerd/v2/core/images"
 	"github.com/containerd/errdefs"
+	"github.com/containerd/platforms"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
@@ -26,7 +27,10 @@ const TokenUser = "00000000-0000-0000-0000-000000000000"
 const maxManifest = 4 << 20
 
 // Registry serves the image store as a read-only registry (the distribution
-// API, v2). It asks everyone for a token of the cloud.
+// API, v2), and as a mirror of others for the images of theirs that the
+// operator loaded: clients name the other registry with ?ns=, as containerd
+// does. It asks everyone for a token of the cloud. What groups pulled with
+// credentials of their own is not shown.
 type Registry struct {
 	// Host is the registry's name, as in the images' references.
 	Host string
@@ -38,11 +42,14 @@ type Registry struct {
 	// Namespace puts a context into containerd's namespace.
 	Namespace func(context.Context) context.Context
 	Log       *slog.Logger
+
+	shared shared
 }
 
 var (
-	manifestPath = regexp.MustCompile(`^/v2/([a-z0-9]+(?:[._/-]+[a-z0-9]+)*)/manifests/([A-Za-z0-9_][A-Za-z0-9_.:-]*)$`)
-	blobPath     = regexp.MustCompile(`^/v2/([a-z0-9]+(?:[._/-]+[a-z0-9]+)*)/blobs/([a-z0-9]+:[a-f0-9]+)$`)
+	apiPath = regexp.MustCompile(`^/v2/([a-z0-9]+(?:[._/-]+[a-z0-9]+)*)/(manifests|blobs|tags)/([A-Za-z0-9_][A-Za-z0-9_.:-]*)$`)
+	// nsPattern is the host of another registry.
+	nsPattern = regexp.MustCompile(`^[A-Za-z0-9.-]+(:[0-9]+)?$`)
 )
 
 // ServeHTTP answers the distribution API.
@@ -57,14 +64,27 @@ func (g *Registry) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusMethodNotAllowed, "UNSUPPORTED", "this registry is read-only")
 		return
 	}
+	host := r.URL.Query().Get("ns")
+	if host == "" {
+		host = g.Host
+	} else if !nsPattern.MatchString(host) {
+		refuse(w, http.StatusBadRequest, "NAME_INVALID", "ns is not the host of a registry")
+		return
+	}
 	r = r.WithContext(g.Namespace(r.Context()))
-	if m := manifestPath.FindStringSubmatch(r.URL.Path); m != nil {
-		g.manifest(w, r, m[1], m[2])
-	} else if m := blobPath.FindStringSubmatch(r.URL.Path); m != nil {
-		g.blob(w, r, m[2])
-	} else if strings.TrimSuffix(r.URL.Path, "/") == "/v2" {
+	m := apiPath.FindStringSubmatch(r.URL.Path)
+	switch {
+	case strings.TrimSuffix(r.URL.Path, "/") == "/v2":
 		w.WriteHeader(http.StatusOK)
-	} else {
+	case r.URL.Path == "/v2/_catalog":
+		g.catalog(w, r, host)
+	case m != nil && m[2] == "manifests":
+		g.manifest(w, r, host+"/"+m[1], m[3])
+	case m != nil && m[2] == "blobs":
+		g.blob(w, r, m[3])
+	case m != nil && m[3] == "list":
+		g.tags(w, r, host, m[1])
+	default:
 		refuse(w, http.StatusNotFound, "UNSUPPORTED", "no such endpoint")
 	}
 }
@@ -84,24 +104,34 @@ func (g *Registry) authenticate(r *http.Request) error {
 }
 
 // manifest answers with the manifest that a tag or a digest names.
-func (g *Registry) manifest(w http.ResponseWriter, r *http.Request, name, reference string) {
-	desc, err := g.resolve(r.Context(), name, reference)
+func (g *Registry) manifest(w http.ResponseWriter, r *http.Request, repository, reference string) {
+	desc, err := g.resolve(r.Context(), repository, reference)
+	if err == nil && images.IsIndexType(desc.MediaType) && !accepts(r, desc.MediaType) {
+		desc, err = g.forThisMachine(r.Context(), desc)
+	}
 	if err != nil {
 		g.failed(w, err, "MANIFEST_UNKNOWN")
 		return
 	}
-	w.Header().Set("Content-Type", desc.MediaType)
-	g.send(w, r, desc.Digest, "MANIFEST_UNKNOWN")
+	g.send(w, r, desc.Digest, desc.MediaType, "MANIFEST_UNKNOWN")
 }
 
-func (g *Registry) resolve(ctx context.Context, name, reference string) (ocispec.Descriptor, error) {
+// resolve finds a manifest. A tag must be one that is shown; what a digest
+// names must be a part of an image that is.
+func (g *Registry) resolve(ctx context.Context, repository, reference string) (ocispec.Descriptor, error) {
 	if !strings.Contains(reference, ":") {
-		image, err := g.Images.Get(ctx, g.Host+"/"+name+":"+reference)
+		image, err := g.Images.Get(ctx, repository+":"+reference)
+		if err == nil && !isShared(image) {
+			err = errdefs.ErrNotFound
+		}
 		return image.Target, err
 	}
 	d, err := digest.Parse(reference)
 	if err != nil {
 		return ocispec.Descriptor{}, errdefs.ErrNotFound
+	}
+	if err := g.shared.has(ctx, g.Images, g.Content, d); err != nil {
+		return ocispec.Descriptor{}, err
 	}
 	info, err := g.Content.Info(ctx, d)
 	if err != nil {
@@ -116,15 +146,45 @@ func (g *Registry) resolve(ctx context.Context, name, reference string) (ocispec
 		return desc, err
 	}
 	var typed struct {
-		MediaType string `json:"mediaType"`
+		MediaType string            `json:"mediaType"`
+		Manifests []json.RawMessage `json:"manifests"`
 	}
 	if err := json.Unmarshal(data, &typed); err != nil {
 		return desc, errdefs.ErrNotFound
 	}
 	if typed.MediaType != "" {
 		desc.MediaType = typed.MediaType
+	} else if len(typed.Manifests) > 0 {
+		desc.MediaType = ocispec.MediaTypeImageIndex
 	}
 	return desc, nil
+}
+
+// accepts reports whether a client takes a type. One that says nothing of
+// what it takes is not one that knows only old types.
+func accepts(r *http.Request, mediaType string) bool {
+	stated := r.Header.Values("Accept")
+	for _, part := range strings.Split(strings.Join(stated, ","), ",") {
+		kind, _, _ := strings.Cut(part, ";")
+		if kind = strings.TrimSpace(kind); kind == mediaType || kind == "*/*" {
+			return true
+		}
+	}
+	return len(stated) == 0
+}
+
+// forThisMachine picks an index's manifest for a client that knows no indexes.
+func (g *Registry) forThisMachine(ctx context.Context, index ocispec.Descriptor) (ocispec.Descriptor, error) {
+	children, err := images.Children(ctx, g.Content, index)
+	if err != nil {
+		return index, err
+	}
+	for _, c := range children {
+		if c.Platform == nil || platforms.Default().Match(*c.Platform) {
+			return c, nil
+		}
+	}
+	return index, errdefs.ErrNotFound
 }
 
 func (g *Registry) blob(w http.ResponseWriter, r *http.Request, reference string) {
@@ -133,31 +193,28 @@ func (g *Registry) blob(w http.ResponseWriter, r *http.Request, reference string
 		refuse(w, http.StatusBadRequest, "DIGEST_INVALID", "not a digest")
 		return
 	}
-	w.Header().Set("Content-Type", "application/octet-stream")
-	g.send(w, r, d, "BLOB_UNKNOWN")
+	if err := g.shared.has(r.Context(), g.Images, g.Content, d); err != nil {
+		g.failed(w, err, "BLOB_UNKNOWN")
+		return
+	}
+	g.send(w, r, d, "application/octet-stream", "BLOB_UNKNOWN")
 }
 
-// send copies content to the client.
-func (g *Registry) send(w http.ResponseWriter, r *http.Request, d digest.Digest, unknown string) {
+// send answers with content, or with the part of it that is asked for.
+func (g *Registry) send(w http.ResponseWriter, r *http.Request, d digest.Digest, mediaType, unknown string) {
 	blob, err := g.Content.ReaderAt(r.Context(), ocispec.Descriptor{Digest: d})
 	if err != nil {
 		g.failed(w, err, unknown)
 		return
 	}
 	defer blob.Close()
+	w.Header().Set("Content-Type", mediaType)
 	w.Header().Set("Docker-Content-Digest", d.String())
 	w.Header().Set("Etag", strconv.Quote(d.String()))
-	w.Header().Set("Content-Length", strconv.FormatInt(blob.Size(), 10))
-	if r.Method == http.MethodHead {
-		return
-	}
-	if _, err := io.Copy(w, content.NewReader(blob)); err != nil {
-		g.Log.Debug("registry answer not sent", "digest", d, "error", err)
-	}
+	http.ServeContent(w, r, "", time.Time{}, newSection(blob))
 }
 
 func (g *Registry) failed(w http.ResponseWriter, err error, unknown string) {
-	w.Header().Del("Content-Type")
 	if errdefs.IsNotFound(err) {
 		refuse(w, http.StatusNotFound, unknown, "not in this registry")
 		return

@@ -33,6 +33,8 @@ import (
 type names struct {
 	images.Store
 	known map[string]ocispec.Descriptor
+	// pulled are those that a group brought.
+	pulled map[string]bool
 }
 
 func (n names) Get(_ context.Context, name string) (images.Image, error) {
@@ -40,7 +42,20 @@ func (n names) Get(_ context.Context, name string) (images.Image, error) {
 	if !ok {
 		return images.Image{}, errdefs.ErrNotFound
 	}
-	return images.Image{Name: name, Target: target}, nil
+	image := images.Image{Name: name, Target: target}
+	if !n.pulled[name] {
+		image.Labels = map[string]string{originLabel: loaded}
+	}
+	return image, nil
+}
+
+func (n names) List(context.Context, ...string) ([]images.Image, error) {
+	var list []images.Image
+	for name := range n.known {
+		image, _ := n.Get(context.Background(), name)
+		list = append(list, image)
+	}
+	return list, nil
 }
 
 // buildLayout writes an image to an OCI layout and returns its digest.
@@ -67,14 +82,20 @@ func buildLayout(t *testing.T, dir, ref string) v1.Hash {
 	return digest
 }
 
-// fill imports a layout into a content store of containerd's own kind.
-func fill(t *testing.T, dir string) (content.Store, names) {
+func emptyStore(t *testing.T) content.Store {
 	t.Helper()
 	store, err := local.NewLabeledStore(filepath.Join(t.TempDir(), "content"), labels{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	importer := Importer{Layout: dir}
+	return store
+}
+
+// fill imports a layout into a content store of containerd's own kind.
+func fill(t *testing.T, dir string) (content.Store, names) {
+	t.Helper()
+	store := emptyStore(t)
+	importer := importer{layout: dir}
 	index, err := importer.index()
 	if err != nil {
 		t.Fatal(err)
@@ -109,14 +130,20 @@ func (l labels) Update(d digest.Digest, change map[string]string) (map[string]st
 	return l[d], nil
 }
 
-const reference = "frankenetes.internal/hello:v1"
+const greeting = "frankenetes.internal/hello:v1"
 
-// open serves the registry and returns a client's way to it.
+// open serves a registry of one image and returns a client's way to it.
 func open(t *testing.T) (digest v1.Hash, client http.RoundTripper) {
 	t.Helper()
 	dir := t.TempDir()
-	digest = buildLayout(t, dir, reference)
+	digest = buildLayout(t, dir, greeting)
 	store, known := fill(t, dir)
+	return digest, serve(t, store, known)
+}
+
+// serve serves a registry and returns a client's way to it.
+func serve(t *testing.T, store content.Store, known names) http.RoundTripper {
+	t.Helper()
 	server := httptest.NewTLSServer(&Registry{Host: "frankenetes.internal", Images: known, Content: store,
 		Namespace: func(ctx context.Context) context.Context { return ctx },
 		Verify: func(token string) error {
@@ -133,13 +160,13 @@ func open(t *testing.T) (digest v1.Hash, client http.RoundTripper) {
 		return (&net.Dialer{}).DialContext(ctx, network, server.Listener.Addr().String())
 	}
 	t.Cleanup(transport.CloseIdleConnections)
-	return digest, transport
+	return transport
 }
 
 func TestPullFromTheRegistry(t *testing.T) {
 	digest, transport := open(t)
 	for _, auth := range []authn.AuthConfig{{Username: TokenUser, Password: "good"}, {RegistryToken: "good"}} {
-		for _, ref := range []string{reference, "frankenetes.internal/hello@" + digest.String()} {
+		for _, ref := range []string{greeting, "frankenetes.internal/hello@" + digest.String()} {
 			parsed, err := name.ParseReference(ref)
 			if err != nil {
 				t.Fatal(err)

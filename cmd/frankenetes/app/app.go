@@ -107,7 +107,7 @@ func newRoot(o *options) *cobra.Command {
 	root.AddCommand(
 		o.upCommand(), o.pauseCommand(), o.resumeCommand(), o.downCommand(),
 		o.statusCommand(), o.listCommand(), o.logsCommand(),
-		o.kubeconfigCommand(), o.kubectlCommand(), o.cloudCommand(), o.versionCommand(),
+		o.kubeconfigCommand(), o.kubectlCommand(), o.cloudCommand(), o.imageCommand(), o.versionCommand(),
 	)
 	root.AddCommand(o.aliases()...)
 	return root

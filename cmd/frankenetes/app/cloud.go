@@ -42,6 +42,9 @@ func (o *options) cloudStart() *cobra.Command {
 				return err
 			}
 			fmt.Fprintf(o.streams.Err, "The local cloud runs: %s\n", conf.ResourceManager)
+			if status, err := embedded.Stat(ctx, o.embedded()); err == nil && status.Outdated {
+				fmt.Fprintln(o.streams.Err, outdated)
+			}
 			return nil
 		},
 	}
@@ -126,6 +129,10 @@ func (o *options) cloudRun() *cobra.Command {
 	return cmd
 }
 
+// outdated is what is said of a cloud that goes on with the program it was
+// started with.
+const outdated = "It runs an older build of frankenetes; `frankenetes cloud stop` and `start` change that."
+
 func writeCloud(w io.Writer, home string, s embedded.Status) {
 	fmt.Fprintf(w, "state\trunning, process %d\n", s.PID)
 	fmt.Fprintf(w, "since\t%s\n", s.Since.Format(time.RFC3339))
@@ -134,4 +141,7 @@ func writeCloud(w io.Writer, home string, s embedded.Status) {
 	fmt.Fprintf(w, "isolation\t%s\n", s.Isolation)
 	fmt.Fprintf(w, "groups\t%d\n", s.Groups)
 	fmt.Fprintf(w, "data\t%s\n", home)
+	if s.Outdated {
+		fmt.Fprintf(w, "\n%s\n", outdated)
+	}
 }
