@@ -25,7 +25,7 @@ func (s *Service) stop(ctx context.Context, r *arm.Request) (*arm.Response, erro
 		if err := s.options.Store.Put(kind, g.key, g.record); err != nil {
 			return nil, err
 		}
-		if name := s.fqdn(d.group); name != "" {
+		if name := d.group.fqdn(); name != "" {
 			s.options.Zone.Remove(name)
 		}
 		return &arm.Response{Status: http.StatusNoContent}, s.engine.removeLogs(d.uid)

@@ -108,6 +108,18 @@ func (g *group) view(listed bool) *Group {
 	return view(&g.record.Group, g.snapshot(), g.record.Stopped, listed)
 }
 
+// definition returns what the group is made of, with its secrets, or nil of
+// no group. It must not be changed.
+func (g *group) definition() *Group {
+	if g == nil {
+		return nil
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	spec := g.record.Group
+	return &spec
+}
+
 // snapshot returns the state of the group, whose mutex the caller holds.
 func (g *group) snapshot() snapshot {
 	switch {
@@ -125,7 +137,7 @@ func (s *Service) patch(ctx context.Context, r *arm.Request) (*arm.Response, err
 	var body struct {
 		Tags map[string]string `json:"tags"`
 	}
-	if err := r.Decode(&body); err != nil {
+	if err := decode(r.Body, &body); err != nil {
 		return nil, err
 	}
 	unlock, err := s.lock(ctx, r)

@@ -6,30 +6,32 @@ import (
 	"frankenetes.dev/embedded/arm"
 )
 
-// claim gives the group a DNS label, if it asks for one, beside the one that
+// claim gives the group its full name, if it has a label, beside the one that
 // it may have.
-func (s *Service) claim(key, label string) error {
+func (s *Service) claim(key string, g *Group) error {
+	name := g.fqdn()
+	if name == "" {
+		return nil
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if owner, taken := s.labels[label]; label != "" && taken && owner != key {
+	if owner, taken := s.names[name]; taken && owner != key {
 		return arm.Conflict("DnsNameLabelNotAvailable", "The DNS name label '%s' in container group '%s' not available. Try using a different label.",
-			label, path.Base(key))
+			g.Properties.IPAddress.DNSNameLabel, path.Base(key))
 	}
-	if label != "" {
-		s.labels[label] = key
-	}
+	s.names[name] = key
 	return nil
 }
 
-// keepOnly takes back every label of the group but one. Nothing of the group
+// keepOnly takes back every name of the group but one. Nothing of the group
 // may run any more under those: it would have them in the zone again.
-func (s *Service) keepOnly(key, label string) {
+func (s *Service) keepOnly(key, name string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for l, owner := range s.labels {
-		if owner == key && l != label {
-			delete(s.labels, l)
-			s.options.Zone.Remove(l + "." + s.options.Location + "." + s.options.DNSSuffix)
+	for n, owner := range s.names {
+		if owner == key && n != name {
+			delete(s.names, n)
+			s.options.Zone.Remove(n)
 		}
 	}
 }
@@ -37,16 +39,9 @@ func (s *Service) keepOnly(key, label string) {
 func (s *Service) unclaim(key string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for l, owner := range s.labels {
+	for n, owner := range s.names {
 		if owner == key {
-			delete(s.labels, l)
+			delete(s.names, n)
 		}
 	}
-}
-
-func label(g *Group) string {
-	if g.Properties.IPAddress == nil {
-		return ""
-	}
-	return g.Properties.IPAddress.DNSNameLabel
 }

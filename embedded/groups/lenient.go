@@ -1,56 +1,12 @@
 package groups
 
-import (
-	"bytes"
-	"encoding/json"
-	"fmt"
-	"math"
-	"strconv"
-	"strings"
-)
+import "strings"
 
-// integer is a whole number that clients also send as a string ("80").
+// integer is a whole number. decode bounds it to 32 bits.
 type integer int32
 
-// UnmarshalJSON accepts 80 and "80".
-func (i *integer) UnmarshalJSON(data []byte) error {
-	f, err := number(data)
-	if err != nil {
-		return err
-	}
-	if f != math.Trunc(f) || math.Abs(f) > math.MaxInt32 {
-		return fmt.Errorf("%s is not a whole number", data)
-	}
-	*i = integer(f)
-	return nil
-}
-
-// decimal is a number that clients also send as a string ("1.5").
+// decimal is a number of cores or of GB.
 type decimal float64
-
-// UnmarshalJSON accepts 1.5 and "1.5".
-func (d *decimal) UnmarshalJSON(data []byte) error {
-	f, err := number(data)
-	if err != nil {
-		return err
-	}
-	*d = decimal(f)
-	return nil
-}
-
-func number(data []byte) (float64, error) {
-	text := string(data)
-	if len(data) > 0 && data[0] == '"' {
-		if err := json.Unmarshal(data, &text); err != nil {
-			return 0, err
-		}
-	}
-	f, err := strconv.ParseFloat(strings.TrimSpace(text), 64)
-	if err != nil || math.IsNaN(f) || math.IsInf(f, 0) {
-		return 0, fmt.Errorf("%s is not a number", data)
-	}
-	return f, nil
-}
 
 // unsupported is a part of the model that this cloud knows of but does not
 // offer. It only remembers that it was sent, so that validation can say so.
@@ -58,17 +14,6 @@ type unsupported struct{}
 
 // UnmarshalJSON accepts anything.
 func (*unsupported) UnmarshalJSON([]byte) error { return nil }
-
-// MarshalJSON keeps an empty secret volume a secret volume: the map alone
-// would be left out.
-func (v Volume) MarshalJSON() ([]byte, error) {
-	type plain Volume
-	data, err := json.Marshal(plain(v))
-	if err != nil || v.Secret == nil || len(v.Secret) > 0 {
-		return data, err
-	}
-	return append(bytes.TrimSuffix(data, []byte("}")), `,"secret":{}}`...), nil
-}
 
 // choose returns the spelling among allowed that equals value in any case, or
 // value itself.
@@ -87,36 +32,57 @@ const (
 	public, private          = "Public", "Private"
 	tcp, udp                 = "TCP", "UDP"
 	linux, windows           = "Linux", "Windows"
-	scopeUnsecure            = "Unsecure"
 	identityUser             = "UserAssigned"
 	identityNone             = "None"
+	identitySystem           = "SystemAssigned"
+	identityBoth             = "SystemAssigned, UserAssigned"
+	standard, confidential   = "Standard", "Confidential"
 )
 
 // normalise gives every enumeration its own spelling and every absent value
-// its default.
+// its default, and takes away what only the cloud says.
 func (g *Group) normalise() {
 	g.Location = location(g.Location)
 	if g.Tags == nil {
 		g.Tags = map[string]string{}
 	}
+	if len(g.Zones) == 0 {
+		g.Zones = nil
+	}
 	if g.Identity != nil {
-		g.Identity.PrincipalID, g.Identity.TenantID = "", ""
-		g.Identity.Type = choose(g.Identity.Type, identityUser, identityNone, "SystemAssigned", "SystemAssigned, UserAssigned")
+		g.Identity.normalise()
 	}
 	p := &g.Properties
 	p.ProvisioningState, p.InstanceView = "", nil
 	p.OSType = choose(p.OSType, linux, windows)
 	p.RestartPolicy = choose(orDefault(p.RestartPolicy, always), always, onFailure, never)
-	p.SKU = choose(orDefault(p.SKU, "Standard"), "Standard", "Dedicated", "Confidential")
+	p.SKU = choose(orDefault(p.SKU, standard), standard, "Dedicated", confidential, "NotSpecified")
+	if p.SKU == "NotSpecified" { // the word of api-version 2025-09-01 for none
+		p.SKU = standard
+	}
 	p.Priority = choose(p.Priority, "Regular", "Spot")
 	for i := range p.Containers {
 		p.Containers[i].normalise()
+		p.Containers[i].Properties.Ports = normalPorts(p.Containers[i].Properties.Ports)
 	}
 	for i := range p.InitContainers {
 		p.InitContainers[i].normalise()
 	}
 	if p.IPAddress != nil {
 		p.IPAddress.normalise()
+	}
+	if d := p.Diagnostics; d != nil && d.LogAnalytics != nil {
+		d.LogAnalytics.LogType = choose(d.LogAnalytics.LogType, logTypes()...)
+	}
+}
+
+func logTypes() []string { return []string{"ContainerInsights", "ContainerInstanceLogs"} }
+
+func (i *Identity) normalise() {
+	i.PrincipalID, i.TenantID = "", ""
+	i.Type = choose(orDefault(i.Type, identityNone), identityUser, identityNone, identitySystem, identityBoth)
+	if strings.EqualFold(strings.ReplaceAll(i.Type, " ", ""), strings.ReplaceAll(identityBoth, " ", "")) {
+		i.Type = identityBoth
 	}
 }
 
@@ -129,14 +95,30 @@ func (c *Container) normalise() {
 	if p.EnvironmentVariables == nil {
 		p.EnvironmentVariables = []Variable{}
 	}
-	p.Ports = normalPorts(p.Ports)
+	for _, probe := range []*Probe{p.LivenessProbe, p.ReadinessProbe} {
+		if probe != nil {
+			probe.normalise()
+		}
+	}
+}
+
+// normalise takes zeros where they make no sense for no figures at all.
+func (p *Probe) normalise() {
+	for _, figure := range []**integer{&p.PeriodSeconds, &p.FailureThreshold, &p.SuccessThreshold, &p.TimeoutSeconds} {
+		if *figure != nil && **figure == 0 {
+			*figure = nil
+		}
+	}
+	if p.HTTPGet != nil {
+		p.HTTPGet.Scheme = choose(orDefault(p.HTTPGet.Scheme, "http"), "http", "https")
+	}
 }
 
 func (a *IPAddress) normalise() {
 	a.Type = choose(a.Type, public, private)
 	a.Ports = normalPorts(a.Ports)
 	a.IP, a.FQDN = "", ""
-	a.Scope = choose(a.Scope, scopeUnsecure, "TenantReuse", "SubscriptionReuse", "ResourceGroupReuse", "Noreuse")
+	a.Scope = choose(a.Scope, scopes()...)
 	if a.DNSNameLabel != "" {
 		a.Scope = orDefault(a.Scope, scopeUnsecure)
 	}

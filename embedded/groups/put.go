@@ -31,6 +31,7 @@ func (s *Service) put(ctx context.Context, r *arm.Request) (*arm.Response, error
 	ctx = context.WithoutCancel(ctx)
 	g, code := s.get(keyOf(r)), http.StatusOK
 	before := g.live()
+	s.name(spec, g.definition(), r.Var("sub"), r.Var("rg"))
 	if g == nil {
 		g, err = s.create(ctx, keyOf(r), spec)
 		code = http.StatusCreated
@@ -52,7 +53,7 @@ func (s *Service) put(ctx context.Context, r *arm.Request) (*arm.Response, error
 // specOf reads and checks the group that a request carries.
 func (s *Service) specOf(ctx context.Context, r *arm.Request) (*Group, error) {
 	spec := &Group{}
-	if err := r.Decode(spec); err != nil {
+	if err := decode(r.Body, spec); err != nil {
 		return nil, err
 	}
 	spec.ID, spec.Name, spec.Type = groupID(r.Var("sub"), r.Var("rg"), r.Var("cg")), r.Var("cg"), ""
@@ -60,9 +61,6 @@ func (s *Service) specOf(ctx context.Context, r *arm.Request) (*Group, error) {
 	check := validator{group: spec, location: s.options.Location, registry: s.options.Registry}
 	if err := check.check(); err != nil {
 		return nil, err
-	}
-	if a := spec.Properties.IPAddress; a != nil {
-		a.FQDN = s.fqdn(spec)
 	}
 	if err := s.resolveIdentities(r, spec); err != nil {
 		return nil, err
@@ -118,7 +116,7 @@ func (s *Service) create(ctx context.Context, key string, spec *Group) (*group, 
 		return nil, err
 	}
 	g := &group{key: key, record: record{Group: *spec, UID: newUID(), Hash: hash, Created: time.Now().UTC()}}
-	if err := s.claim(key, label(spec)); err != nil {
+	if err := s.claim(key, spec); err != nil {
 		return nil, err
 	}
 	if err := s.publish(g, spec.Tags); err != nil {
@@ -159,13 +157,13 @@ func (s *Service) update(ctx context.Context, g *group, spec *Group) error {
 		return invalid("InvalidContainerGroupUpdate", "The updates on container group '%s' are invalid. If you are going to update the os type, restart policy, network profile, "+
 			"CPU, memory or GPU resources for a container group, you must delete it first and then create a new one.", spec.Name)
 	}
-	if err := s.claim(g.key, label(spec)); err != nil {
+	if err := s.claim(g.key, spec); err != nil {
 		return err
 	}
 	if err = s.publish(g, spec.Tags); err == nil {
 		err = s.redeploy(ctx, g, func(r *record) { r.Group, r.Hash = *spec, hash })
 	}
-	s.keepOnly(g.key, label(&g.record.Group))
+	s.keepOnly(g.key, g.record.Group.fqdn())
 	return err
 }
 
@@ -220,7 +218,7 @@ func (s *Service) remove(ctx context.Context, g *group) error {
 	g.mu.Lock()
 	uid, port := g.record.UID, g.published
 	g.published = nil
-	name := s.fqdn(&g.record.Group)
+	name := g.record.Group.fqdn()
 	g.mu.Unlock()
 	port.close()
 	if name != "" {

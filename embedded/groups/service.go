@@ -52,8 +52,9 @@ type Options struct {
 	Resolver netip.Addr
 	// PublishOn is the host address of ports that the publish tag asks for.
 	PublishOn netip.Addr
-	// Location is the cloud's only one; DNSSuffix ends the groups' names.
-	Location, DNSSuffix string
+	// Location is the cloud's only one; DNSSuffix ends the groups' names, and
+	// Tenant, an id, is in those that come back to their tenant.
+	Location, DNSSuffix, Tenant string
 	// Registry is the host of images that are only in the local store.
 	Registry string
 	Log      *slog.Logger
@@ -72,7 +73,7 @@ type Service struct {
 
 	mu     sync.Mutex
 	groups map[string]*group
-	labels map[string]string // DNS labels, with the key of the group that has each
+	names  map[string]string // full DNS names, with the key of the group that has each
 }
 
 // group is a container group in memory.
@@ -89,7 +90,7 @@ type group struct {
 // New returns a service that follows the runtime's events. Call Resume before
 // the first request and Stop in the end.
 func New(o Options) *Service {
-	s := &Service{options: o, execs: newExecs(), groups: map[string]*group{}, labels: map[string]string{}}
+	s := &Service{options: o, execs: newExecs(), groups: map[string]*group{}, names: map[string]string{}}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	watcher := newWatcher(o.Runtime, o.Log)
 	s.engine = &engine{cri: o.Runtime, images: o.Images, watcher: watcher, cgroups: o.Cgroups, shares: o.Shares, paths: o.Paths, isolation: o.Isolation,
@@ -119,8 +120,8 @@ func (s *Service) Resume(ctx context.Context) error {
 			return fmt.Errorf("read container group %s: %w", key, err)
 		}
 		s.groups[key] = g
-		if l := label(&g.record.Group); l != "" {
-			s.labels[l] = key
+		if name := g.record.Group.fqdn(); name != "" {
+			s.names[name] = key
 		}
 		wanted[g.record.UID] = true
 		return nil
@@ -183,7 +184,7 @@ func (s *Service) deploy(g *group, found *found) {
 	defer g.mu.Unlock()
 	spec := g.record.Group
 	d := &deployment{key: g.key, uid: g.record.UID, group: &spec, status: newStatus(&spec, time.Now().UTC().Truncate(time.Second))}
-	name := s.fqdn(&spec)
+	name := spec.fqdn()
 	if name != "" {
 		s.options.Zone.Expect(name)
 	}
@@ -217,7 +218,7 @@ func (s *Service) ended(g *group, d *deployment) {
 	}
 	g.deployment = nil
 	g.record.Result = &result
-	if name := s.fqdn(d.group); name != "" {
+	if name := d.group.fqdn(); name != "" {
 		s.options.Zone.Remove(name)
 	}
 	s.options.Log.Info("group has ended", "group", g.key, "state", groupState(d.group, result))
@@ -227,15 +228,6 @@ func (s *Service) ended(g *group, d *deployment) {
 	if err := s.options.Store.Put(kind, g.key, g.record); err != nil {
 		s.options.Log.Error("result is not stored", "group", g.key, "error", err)
 	}
-}
-
-// fqdn returns the group's full name, or nothing when it has no label.
-func (s *Service) fqdn(g *Group) string {
-	a := g.Properties.IPAddress
-	if a == nil || a.DNSNameLabel == "" {
-		return ""
-	}
-	return a.DNSNameLabel + "." + s.options.Location + "." + s.options.DNSSuffix
 }
 
 // Count returns how many groups there are.

@@ -40,22 +40,24 @@ func (v *validator) checkContainer(c Container, initial bool) error {
 			"must start and end with a letter or number, and is between 1 and 63 characters long.", c.Name, v.group.Name)
 	case strings.TrimSpace(p.Image) == "":
 		return invalid("InvalidImage", "The image of container '%s' in container group '%s' is missing.", c.Name, v.group.Name)
-	case p.LivenessProbe != nil || p.ReadinessProbe != nil:
-		return notSupported("liveness and readiness probes (container '%s')", c.Name)
+	case slices.ContainsFunc(p.Command, func(word string) bool { return strings.ContainsRune(word, 0) }):
+		return invalid("InvalidCommand", "The command of container '%s' in container group '%s' contains a NUL.", c.Name, v.group.Name)
 	case p.ConfigMap != nil:
 		return notSupported("configMap (container '%s')", c.Name)
-	case initial && (len(p.Ports) > 0 || p.Resources != nil):
-		return invalid("InvalidInitContainer", "The init container '%s' in container group '%s' cannot have ports or resources.", c.Name, v.group.Name)
+	case initial && (len(p.Ports) > 0 || p.Resources != nil || p.LivenessProbe != nil || p.ReadinessProbe != nil):
+		return invalid("InvalidInitContainer", "The init container '%s' in container group '%s' cannot have ports, resources or probes.", c.Name, v.group.Name)
 	}
 	for _, port := range p.Ports {
 		if err := v.checkPort(port, "container '"+c.Name+"'"); err != nil {
 			return err
 		}
 	}
-	if err := v.checkVariables(c); err != nil {
-		return err
-	}
-	return v.checkSecurity(c)
+	return firstError(
+		func() error { return v.checkVariables(c) },
+		func() error { return v.checkProbe(c.Name, "livenessProbe", p.LivenessProbe) },
+		func() error { return v.checkProbe(c.Name, "readinessProbe", p.ReadinessProbe) },
+		func() error { return v.checkSecurity(c) },
+	)
 }
 
 func (v *validator) checkPort(p Port, of string) error {

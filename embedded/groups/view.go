@@ -24,6 +24,7 @@ func view(g *Group, s snapshot, isStopped, listed bool) *Group {
 		address.IP = s.IP
 		p.IPAddress = &address
 	}
+	p.Diagnostics = p.Diagnostics.withoutSecrets()
 	p.InstanceView = nil
 	if !listed {
 		p.InstanceView = &GroupView{Events: orEmpty(s.Events), State: groupState(g, s)}
@@ -70,6 +71,17 @@ func hideVolumes(volumes []Volume) []Volume {
 		}
 	}
 	return hidden
+}
+
+// withoutSecrets leaves out the workspace's key, and its ARM id, which the API
+// counts as a secret too.
+func (d *Diagnostics) withoutSecrets() *Diagnostics {
+	if d == nil || d.LogAnalytics == nil {
+		return d
+	}
+	workspace := *d.LogAnalytics
+	workspace.WorkspaceKey, workspace.WorkspaceResourceID = "", ""
+	return &Diagnostics{LogAnalytics: &workspace}
 }
 
 func orEmpty(events []Event) []Event {
