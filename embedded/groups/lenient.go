@@ -61,6 +61,9 @@ func (g *Group) normalise() {
 		p.SKU = standard
 	}
 	p.Priority = choose(p.Priority, "Regular", "Spot")
+	if p.InitContainers == nil {
+		p.InitContainers = []Container{}
+	}
 	for i := range p.Containers {
 		p.Containers[i].normalise()
 		p.Containers[i].Properties.Ports = normalPorts(p.Containers[i].Properties.Ports)

@@ -10,7 +10,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"frankenetes.dev/embedded/arm"
-	"frankenetes.dev/embedded/store"
 )
 
 // put creates a group or replaces it as a whole.
@@ -32,12 +31,16 @@ func (s *Service) put(ctx context.Context, r *arm.Request) (*arm.Response, error
 	g, code := s.get(keyOf(r)), http.StatusOK
 	before := g.live()
 	s.name(spec, g.definition(), r.Var("sub"), r.Var("rg"))
+	if err := s.assignOwn(spec); err != nil {
+		return nil, err
+	}
 	if g == nil {
 		g, err = s.create(ctx, keyOf(r), spec)
 		code = http.StatusCreated
 	} else {
 		err = s.update(ctx, g, spec)
 	}
+	err = errors.Join(err, s.takeBackOwn(spec.ID, s.get(keyOf(r)).definition()))
 	if err != nil {
 		return nil, err
 	}
@@ -62,32 +65,24 @@ func (s *Service) specOf(ctx context.Context, r *arm.Request) (*Group, error) {
 	if err := check.check(); err != nil {
 		return nil, err
 	}
+	if err := notBuilt(spec); err != nil {
+		return nil, err
+	}
 	if err := s.resolveIdentities(r, spec); err != nil {
 		return nil, err
 	}
 	return spec, s.checkImages(ctx, spec)
 }
 
-// resolveIdentities fills in the identities' ids. Who gives a group an
-// identity gets what it may do, and so must be allowed to.
-func (s *Service) resolveIdentities(r *arm.Request, spec *Group) error {
-	if spec.Identity == nil {
-		return nil
+// notBuilt refuses what is well formed and not built yet.
+func notBuilt(g *Group) error {
+	if len(g.Properties.SubnetIDs) > 0 {
+		return notSupported("virtual networks (subnetIds)")
 	}
-	for id := range spec.Identity.UserAssignedIdentities {
-		known, err := s.options.Identities.UserAssigned(id)
-		if errors.Is(err, store.ErrNotFound) {
-			return invalid("FailedIdentityOperation", "The identity '%s' of container group '%s' was not found.", id, spec.Name)
+	for _, c := range g.Properties.Containers {
+		if c.Properties.LivenessProbe != nil || c.Properties.ReadinessProbe != nil {
+			return notSupported("liveness and readiness probes (container '%s')", c.Name)
 		}
-		if err != nil {
-			return err
-		}
-		if !s.arm.Allowed(r.Principal, "Microsoft.ManagedIdentity/userAssignedIdentities/assign/action", id) {
-			return &arm.Error{Status: http.StatusForbidden, Code: "LinkedAuthorizationFailed",
-				Message: fmt.Sprintf("The client has permission to perform action 'Microsoft.ContainerInstance/containerGroups/write' on the container group '%s', "+
-					"but not 'Microsoft.ManagedIdentity/userAssignedIdentities/assign/action' on the linked identity '%s'.", spec.Name, id)}
-		}
-		spec.Identity.UserAssignedIdentities[id] = AssignedIdentity{ClientID: known.ClientID, PrincipalID: known.PrincipalID}
 	}
 	return nil
 }
@@ -212,6 +207,7 @@ func (s *Service) remove(ctx context.Context, g *group) error {
 	var work errgroup.Group
 	work.Go(func() error { return s.halt(ctx, g) })
 	work.Go(func() error { return s.options.Store.Delete(kind, g.key) })
+	work.Go(func() error { return s.takeBackOwn(g.key, nil) })
 	if err := work.Wait(); err != nil {
 		return err
 	}

@@ -30,12 +30,14 @@ const (
 
 // client is what an operator with the Azure SDK has.
 type client struct {
-	service *Service
-	groups  *aci.ContainerGroupsClient
-	insides *aci.ContainersClient
-	url     string
-	http    *http.Client
-	token   azcore.TokenCredential
+	service        *Service
+	groups         *aci.ContainerGroupsClient
+	insides        *aci.ContainersClient
+	locations      *aci.LocationClient
+	resourceGroups *armresources.ResourceGroupsClient
+	url            string
+	http           *http.Client
+	token          azcore.TokenCredential
 }
 
 // operate starts the service in a world and signs in to it.
@@ -99,11 +101,16 @@ func (c *client) signIn(t *testing.T, server *httptest.Server, operator identity
 		t.Fatal(err)
 	}
 	c.groups, c.insides = factory.NewContainerGroupsClient(), factory.NewContainersClient()
-	resourceGroups, err := armresources.NewResourceGroupsClient(testSub, credential, &azarm.ClientOptions{ClientOptions: options})
-	if err != nil {
+	if c.resourceGroups, err = armresources.NewResourceGroupsClient(testSub, credential, &azarm.ClientOptions{ClientOptions: options}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := resourceGroups.CreateOrUpdate(t.Context(), "rg", armresources.ResourceGroup{Location: to.Ptr("local")}, nil); err != nil {
+	c.locations = factory.NewLocationClient()
+	c.resourceGroup(t, "rg")
+}
+
+func (c *client) resourceGroup(t *testing.T, name string) {
+	t.Helper()
+	if _, err := c.resourceGroups.CreateOrUpdate(t.Context(), name, armresources.ResourceGroup{Location: to.Ptr("local")}, nil); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -19,18 +19,11 @@ import (
 
 	"frankenetes.dev/embedded/arm"
 	"frankenetes.dev/embedded/dns"
-	"frankenetes.dev/embedded/identity"
 	"frankenetes.dev/embedded/store"
 )
 
 // stopGrace is how long containers have after SIGTERM when the whole cloud stops.
 const stopGrace = 10 * time.Second
-
-// Identities finds user-assigned identities.
-type Identities interface {
-	// UserAssigned returns the identity with an ARM id, or store.ErrNotFound.
-	UserAssigned(id string) (identity.UserAssigned, error)
-}
 
 // Options are what a Service needs.
 type Options struct {
@@ -235,25 +228,6 @@ func (s *Service) Count() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return len(s.groups)
-}
-
-// IdentitiesAt returns the identities, as ARM ids, of the group that has an
-// address, and whether there is such a group.
-func (s *Service) IdentitiesAt(addr netip.Addr) ([]string, bool) {
-	for _, g := range s.list("") {
-		d := g.live()
-		if d == nil || d.status.snapshot().IP != addr.Unmap().String() {
-			continue
-		}
-		var ids []string
-		if d.group.Identity != nil {
-			for id := range d.group.Identity.UserAssignedIdentities {
-				ids = append(ids, id)
-			}
-		}
-		return ids, true
-	}
-	return nil, false
 }
 
 // list returns the groups whose key has a prefix, in order.

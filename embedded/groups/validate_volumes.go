@@ -1,7 +1,6 @@
 package groups
 
 import (
-	"net/url"
 	"path"
 	"slices"
 	"strings"
@@ -41,7 +40,7 @@ func (v *validator) checkVolume(volume Volume) error {
 	case kinds != 1:
 		return invalid("InvalidVolume", "The volume '%s' in container group '%s' must have exactly one kind; it has %d.", volume.Name, v.group.Name, kinds)
 	case volume.GitRepo != nil:
-		return v.checkGitRepo(volume)
+		return checkGitRepo(volume.Name, v.group.Name, volume.GitRepo)
 	case volume.SecretReference != nil:
 		return notSupported("secret references (volume '%s')", volume.Name)
 	case volume.AzureFile != nil && volume.AzureFile.StorageAccountKeyReference != nil:
@@ -95,20 +94,4 @@ func (g *Group) volume(name string) (Volume, bool) {
 		}
 	}
 	return Volume{}, false
-}
-
-// checkGitRepo wants a repository that can be cloned without anyone's keys,
-// into a directory below the volume.
-func (v *validator) checkGitRepo(volume Volume) error {
-	repo, err := url.Parse(volume.GitRepo.Repository)
-	if err != nil || !slices.Contains([]string{"file", "http", "https"}, strings.ToLower(repo.Scheme)) || repo.Path == "" {
-		return invalid("InvalidGitRepoVolume", "The repository of the volume '%s' in container group '%s' is invalid. It must be a URL with the scheme 'https', 'http' or 'file'.", volume.Name, v.group.Name)
-	}
-	if dir := volume.GitRepo.Directory; path.IsAbs(dir) || slices.Contains(strings.Split(dir, "/"), "..") || strings.ContainsRune(dir, 0) {
-		return invalid("InvalidGitRepoVolume", "The directory '%s' of the volume '%s' in container group '%s' is invalid. It must be below the volume.", dir, volume.Name, v.group.Name)
-	}
-	if revision := volume.GitRepo.Revision; strings.HasPrefix(revision, "-") || strings.ContainsAny(revision, " \x00\n") {
-		return invalid("InvalidGitRepoVolume", "The revision '%s' of the volume '%s' in container group '%s' is invalid.", revision, volume.Name, v.group.Name)
-	}
-	return nil
 }

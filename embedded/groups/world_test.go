@@ -53,10 +53,33 @@ func (s fakeShares) SharePath(account, share, key string) (string, error) {
 	return s.dir, nil
 }
 
-// fakeIdentities knows one identity.
-type fakeIdentities struct{}
+// fakeIdentities knows one identity, and which groups have one of their own.
+type fakeIdentities struct {
+	mu  sync.Mutex
+	own map[string]bool
+}
 
-func (fakeIdentities) UserAssigned(id string) (identity.UserAssigned, error) {
+func (f *fakeIdentities) AssignSystem(id string) (string, string, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.own[strings.ToLower(id)] = true
+	return "own-principal", testTenant, nil
+}
+
+func (f *fakeIdentities) UnassignSystem(id string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.own, strings.ToLower(id))
+	return nil
+}
+
+func (f *fakeIdentities) assigned() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.own)
+}
+
+func (*fakeIdentities) UserAssigned(id string) (identity.UserAssigned, error) {
 	if !strings.HasSuffix(id, "/userAssignedIdentities/known") {
 		return identity.UserAssigned{}, store.ErrNotFound
 	}
@@ -67,16 +90,17 @@ const testImage = "frankenetes.internal/test:1"
 
 // world is a service with everything around it.
 type world struct {
-	runtime *fakeRuntime
-	cgroups *fakeCgroups
-	zone    *dns.Zone
-	store   *store.Store
-	dir     string
-	options Options
+	runtime    *fakeRuntime
+	cgroups    *fakeCgroups
+	zone       *dns.Zone
+	identities *fakeIdentities
+	store      *store.Store
+	dir        string
+	options    Options
 }
 
 func newWorld(t *testing.T) *world {
-	w := &world{runtime: newFakeRuntime(testImage), cgroups: &fakeCgroups{live: map[string]bool{}}, zone: dns.NewZone(), dir: t.TempDir()}
+	w := &world{runtime: newFakeRuntime(testImage), cgroups: &fakeCgroups{live: map[string]bool{}}, zone: dns.NewZone(), identities: &fakeIdentities{own: map[string]bool{}}, dir: t.TempDir()}
 	var err error
 	if w.store, err = store.Open(filepath.Join(w.dir, "db")); err != nil {
 		t.Fatal(err)
@@ -84,10 +108,10 @@ func newWorld(t *testing.T) *world {
 	t.Cleanup(func() { w.store.Close() })
 	cri, images := w.runtime.serve(t)
 	w.options = Options{
-		Store: w.store, Identities: fakeIdentities{}, Shares: fakeShares{w.dir}, Runtime: cri, Images: images, Cgroups: w.cgroups,
+		Store: w.store, Identities: w.identities, Shares: fakeShares{w.dir}, Runtime: cri, Images: images, Cgroups: w.cgroups,
 		Paths:       Paths{Volumes: filepath.Join(w.dir, "volumes"), Logs: filepath.Join(w.dir, "logs"), Memory: filepath.Join(w.dir, "memory")},
 		MountMemory: func(string) error { return nil }, Zone: w.zone, Resolver: netip.MustParseAddr("10.77.0.1"),
-		PublishOn: netip.MustParseAddr("127.0.0.1"), Location: "local", DNSSuffix: "azurecontainer.io", Registry: "frankenetes.internal",
+		PublishOn: netip.MustParseAddr("127.0.0.1"), Location: "local", Tenant: testTenant, DNSSuffix: "azurecontainer.io", Registry: "frankenetes.internal",
 		Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
 	}
 	return w
