@@ -37,7 +37,7 @@ func (d *daemon) openControlPlane() error {
 	d.arm = arm.New(arm.Options{Store: d.store, Verifier: d.authority, Subscription: s.Subscription, Tenant: s.Tenant, Location: o.Location, Log: o.Log})
 	resources.Register(d.arm, d.authority)
 	d.storage = storage.New(storage.Options{
-		Store: d.store, Dir: o.in("shares"), Location: o.Location, Log: o.Log,
+		Store: d.store, Dir: o.in("shares"), Access: d.authority, Log: o.Log,
 		FilesURL: func(account string) string {
 			return fmt.Sprintf("https://%s:%d/%s/", loopback, s.Ports.Files, account)
 		},

@@ -2,7 +2,6 @@ package storage
 
 import (
 	"errors"
-	"io/fs"
 	"net/http"
 	"syscall"
 )
@@ -25,58 +24,76 @@ func (f *filesRequest) serveDirectory() error {
 	switch {
 	case f.Method == http.MethodGet && comp == "list":
 		return f.listDirectory()
-	case comp != "":
-		return f.unsupported()
-	case f.Method == http.MethodPut:
+	case f.Method == http.MethodPut && comp == "":
 		return f.createDirectory()
+	case f.Method == http.MethodPut && comp == "properties":
+		return f.withDirectory(func(e *entry) error { return f.setProperties(e, true) })
+	case f.Method == http.MethodPut && comp == "metadata":
+		return f.withDirectory(f.setMetadata)
+	case comp != "" && (comp != "metadata" || f.Method == http.MethodDelete):
+		return f.unsupported()
 	case f.Method == http.MethodDelete:
-		return f.deleteDirectory()
+		return f.withDirectory(f.deleteDirectory)
 	case f.Method == http.MethodGet, f.Method == http.MethodHead:
-		info, err := f.statDirectory()
-		if err != nil {
-			return err
-		}
-		f.entryHeaders(info)
-		f.w.WriteHeader(http.StatusOK)
-		return nil
+		return f.withDirectory(func(e *entry) error {
+			f.entryHeaders(e)
+			showMetadata(f.w.Header(), e.Metadata)
+			f.w.Header().Set("x-ms-server-encrypted", "true")
+			f.w.WriteHeader(http.StatusOK)
+			return nil
+		})
 	}
 	return f.unsupported()
 }
 
-// statDirectory returns the directory that a request is about.
-func (f *filesRequest) statDirectory() (fs.FileInfo, error) {
-	info, err := f.stat(f.directory())
-	if err == nil && !info.IsDir() {
-		return nil, errTypeMismatch
+// withDirectory opens the directory that a request is about for as long as fn
+// works on it.
+func (f *filesRequest) withDirectory(fn func(*entry) error) error {
+	e, err := f.openDirectory()
+	if err != nil {
+		return err
 	}
-	return info, err
+	defer e.close()
+	return fn(e)
 }
 
 func (f *filesRequest) createDirectory() error {
 	if f.path == "" {
 		return errAlreadyExists
 	}
-	if err := f.root.Mkdir(f.path, dirMode); err != nil {
-		return f.parentError(err)
-	}
-	if err := f.root.Chmod(f.path, dirMode); err != nil { // whatever the umask
-		return err
-	}
-	info, err := f.stat(f.path)
+	metadata, err := f.metadata()
 	if err != nil {
 		return err
 	}
-	f.entryHeaders(info)
-	f.w.WriteHeader(http.StatusCreated)
-	return nil
+	made := attributes{Metadata: metadata}
+	t, err := f.smbProperties(&made, true)
+	if err != nil {
+		return err
+	}
+	if err := f.root.Mkdir(f.path, dirMode); err != nil {
+		return f.parentError(err)
+	}
+	return f.withDirectory(func(e *entry) error {
+		if err := e.file.Chmod(dirMode); err != nil { // whatever the umask
+			return err
+		}
+		err := f.amend(e, func(a *attributes) error {
+			*a = made
+			return nil
+		})
+		if err != nil {
+			return errors.Join(err, f.root.Remove(f.path))
+		}
+		if err := e.setTimes(t); err != nil {
+			return err
+		}
+		return f.changed(e, http.StatusCreated)
+	})
 }
 
-func (f *filesRequest) deleteDirectory() error {
+func (f *filesRequest) deleteDirectory(*entry) error {
 	if f.path == "" {
 		return &filesError{http.StatusConflict, "CannotDeleteFileOrDirectory", "The root directory of a share cannot be deleted."}
-	}
-	if _, err := f.statDirectory(); err != nil {
-		return err
 	}
 	err := f.root.Remove(f.path)
 	if errors.Is(err, syscall.ENOTEMPTY) {

@@ -9,7 +9,6 @@ import (
 	"net/url"
 	"os"
 	"slices"
-	"strconv"
 	"strings"
 	"unicode/utf8"
 )
@@ -38,6 +37,10 @@ type listEntry struct {
 	Name       entryName
 	FileID     string `xml:"FileId"`
 	Properties entryProperties
+	// Attributes are the usual ones: a list does not open every file to see
+	// whether a client gave it others.
+	Attributes    string
+	PermissionKey string
 }
 
 type entryName struct {
@@ -46,29 +49,29 @@ type entryName struct {
 }
 
 type entryProperties struct {
-	ContentLength *int64 `xml:"Content-Length"`
-	LastWriteTime string `xml:",omitempty"`
-	LastModified  string `xml:"Last-Modified,omitempty"`
-	Etag          string `xml:",omitempty"`
+	ContentLength  *int64 `xml:"Content-Length"`
+	CreationTime   string `xml:",omitempty"`
+	LastAccessTime string `xml:",omitempty"`
+	LastWriteTime  string `xml:",omitempty"`
+	ChangeTime     string `xml:",omitempty"`
+	LastModified   string `xml:"Last-Modified,omitempty"`
+	Etag           string `xml:",omitempty"`
 }
 
 func (f *filesRequest) listDirectory() error {
-	info, err := f.statDirectory()
+	dir, err := f.openDirectory()
 	if err != nil {
 		return err
 	}
+	defer dir.close()
 	list := directoryList{
 		ServiceEndpoint: f.service.filesURL(f.account.Name), ShareName: f.share, DirectoryPath: f.path,
-		Prefix: f.query.Get("prefix"), Marker: f.query.Get("marker"), MaxResults: maxListed, DirectoryID: inode(info),
+		Prefix: f.query.Get("prefix"), Marker: f.query.Get("marker"), DirectoryID: inode(dir.info),
 	}
-	if text := f.query.Get("maxresults"); text != "" {
-		n, err := strconv.Atoi(text)
-		if err != nil || n < 1 {
-			return &filesError{http.StatusBadRequest, "OutOfRangeQueryParameterValue", "maxresults must be 1 or more."}
-		}
-		list.MaxResults = min(n, maxListed)
+	if list.MaxResults, err = f.maxResults(); err != nil {
+		return err
 	}
-	if err := f.fill(&list); err != nil {
+	if err := f.fill(&list, dir.file); err != nil {
 		return err
 	}
 	body, err := xml.Marshal(list)
@@ -80,20 +83,20 @@ func (f *filesRequest) listDirectory() error {
 }
 
 // fill puts the page of entries after the marker into a list.
-func (f *filesRequest) fill(list *directoryList) error {
+func (f *filesRequest) fill(list *directoryList, dir *os.File) error {
 	after, err := base64.RawURLEncoding.DecodeString(list.Marker)
 	if err != nil {
 		return &filesError{http.StatusBadRequest, "InvalidQueryParameterValue", "The marker is not one that a list returned."}
 	}
-	dir, err := f.root.Open(f.directory())
-	if err != nil {
-		return err
-	}
-	defer dir.Close()
 	entries, err := readSorted(dir)
 	if err != nil {
 		return err
 	}
+	in, err := os.OpenRoot(fdPath(dir))
+	if err != nil {
+		return err
+	}
+	defer in.Close()
 	for _, entry := range entries {
 		if entry.Name() <= string(after) || !strings.HasPrefix(entry.Name(), list.Prefix) {
 			continue
@@ -106,14 +109,14 @@ func (f *filesRequest) fill(list *directoryList) error {
 			list.NextMarker = base64.RawURLEncoding.EncodeToString([]byte(last.decoded()))
 			return nil
 		}
-		info, err := entry.Info()
+		info, err := in.Lstat(entry.Name())
 		if errors.Is(err, fs.ErrNotExist) {
 			continue // removed since
 		}
 		if err != nil {
 			return err
 		}
-		list.Entries = append(list.Entries, newListEntry(info))
+		list.Entries = append(list.Entries, newListEntry(dir, info))
 	}
 	return nil
 }
@@ -128,9 +131,16 @@ func readSorted(dir *os.File) ([]fs.DirEntry, error) {
 	return entries, nil
 }
 
-func newListEntry(info fs.FileInfo) listEntry {
+func newListEntry(dir *os.File, info fs.FileInfo) listEntry {
 	e := listEntry{XMLName: xml.Name{Local: "Directory"}, Name: newEntryName(info.Name()), FileID: inode(info)}
-	e.Properties.LastWriteTime = info.ModTime().UTC().Format(fileTime)
+	e.Attributes, e.PermissionKey = "Archive", permissionKey
+	if info.IsDir() {
+		e.Attributes = "Directory"
+	}
+	e.Properties.CreationTime = showTime(creationTime(dir, info.Name(), info))
+	e.Properties.LastAccessTime = showTime(accessTime(info))
+	e.Properties.LastWriteTime = showTime(info.ModTime())
+	e.Properties.ChangeTime = showTime(changeTime(info))
 	e.Properties.LastModified = info.ModTime().UTC().Format(http.TimeFormat)
 	e.Properties.Etag = etag(info)
 	if !info.IsDir() {

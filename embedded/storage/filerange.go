@@ -46,7 +46,10 @@ func (f *filesRequest) byteRange() (byteRange, bool, error) {
 }
 
 // putRange writes bytes into a file, or clears them; the file does not grow.
-func (f *filesRequest) putRange() error {
+func (f *filesRequest) putRange(e *entry) error {
+	if f.Header.Get("x-ms-copy-source") != "" {
+		return &filesError{http.StatusNotImplemented, "NotImplemented", "Ranges are not copied from a URL."}
+	}
 	r, ok, err := f.byteRange()
 	if err != nil {
 		return err
@@ -54,21 +57,16 @@ func (f *filesRequest) putRange() error {
 	if !ok || r.last == math.MaxInt64 {
 		return invalidHeader("x-ms-range")
 	}
-	file, info, err := f.open(os.O_WRONLY)
-	if err != nil {
-		return err
-	}
-	defer file.Close()
-	if r.last >= info.Size() {
+	if r.last >= e.info.Size() {
 		return errInvalidRange
 	}
 	switch strings.ToLower(f.Header.Get("x-ms-write")) {
 	case "update":
-		err = f.update(file, r)
+		err = f.update(e.file, r)
 	case "clear":
-		err = unix.Fallocate(int(file.Fd()), unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, r.first, r.last-r.first+1)
+		err = unix.Fallocate(int(e.file.Fd()), unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, r.first, r.last-r.first+1)
 		if err == unix.EOPNOTSUPP {
-			_, err = io.Copy(io.NewOffsetWriter(file, r.first), io.LimitReader(zeros{}, r.last-r.first+1))
+			_, err = io.Copy(io.NewOffsetWriter(e.file, r.first), io.LimitReader(zeros{}, r.last-r.first+1))
 		}
 	default:
 		err = invalidHeader("x-ms-write")
@@ -76,7 +74,12 @@ func (f *filesRequest) putRange() error {
 	if err != nil {
 		return err
 	}
-	return f.answerFile(file, http.StatusCreated)
+	if strings.EqualFold(f.Header.Get("x-ms-file-last-write-time"), "preserve") {
+		if err := e.setTimes(sentTimes{written: e.info.ModTime()}); err != nil {
+			return err
+		}
+	}
+	return f.changed(e, http.StatusCreated)
 }
 
 // update writes the body, which is read as a whole first: a client that
@@ -95,12 +98,36 @@ func (f *filesRequest) update(file *os.File, r byteRange) error {
 	}
 	if want := f.Header.Get("Content-MD5"); want != "" {
 		sum := md5.Sum(body)
+		f.w.Header().Set("Content-MD5", base64.StdEncoding.EncodeToString(sum[:]))
 		if want != base64.StdEncoding.EncodeToString(sum[:]) {
 			return &filesError{http.StatusBadRequest, "Md5Mismatch", "The MD5 value specified in the request did not match the body's."}
 		}
 	}
 	_, err := file.WriteAt(body, r.first)
 	return err
+}
+
+// maxHashed is the most bytes of which a client may ask the MD5 of.
+const maxHashed = 4 << 20
+
+// rangeMD5 sets the MD5 of a range that the client asked for with it.
+func (f *filesRequest) rangeMD5(e *entry, ranged bool, first, length int64) error {
+	const name = "x-ms-range-get-content-md5"
+	if !strings.EqualFold(f.Header.Get(name), "true") {
+		return nil
+	}
+	if !ranged {
+		return &filesError{http.StatusBadRequest, "InvalidHeaderValue", "The header " + name + " needs a range."}
+	}
+	if length > maxHashed {
+		return &filesError{http.StatusBadRequest, "OutOfRangeInput", "The MD5 is told of ranges of up to 4 MiB."}
+	}
+	sum := md5.New()
+	if _, err := io.Copy(sum, io.NewSectionReader(e.file, first, length)); err != nil {
+		return err
+	}
+	f.w.Header().Set("Content-MD5", base64.StdEncoding.EncodeToString(sum.Sum(nil)))
+	return nil
 }
 
 // zeros reads as zeros without end.

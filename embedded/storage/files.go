@@ -25,11 +25,14 @@ type filesRequest struct {
 	// is empty for one about the share or its root directory.
 	share, path string
 	query       url.Values
+	// grant is what the request's credential allows.
+	grant grant
 	// root confines every file operation to the share.
 	root *os.Root
 }
 
-// FilesHandler returns the Files data plane, with paths /{account}/{share}/{path}.
+// FilesHandler returns the Files data plane, with paths /{account}/{share}/{path}
+// or, at hosts named {account}.file. and whatever follows, /{share}/{path}.
 // Put it straight behind a listener: a mux would clean the paths that are signed.
 func (s *Service) FilesHandler() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -51,79 +54,116 @@ func (s *Service) FilesHandler() http.Handler {
 	})
 }
 
-// serveFiles checks a request and finds out what it is about.
+// serveFiles checks a request and answers it.
 func (s *Service) serveFiles(w http.ResponseWriter, r *http.Request) error {
-	f := &filesRequest{Request: r, service: s, w: w, query: r.URL.Query()}
-	name, share, path, err := splitFilesPath(r.URL)
+	f, err := s.parse(w, r)
 	if err != nil {
 		return err
 	}
-	f.account, err = s.account(name)
-	if err != nil && !errors.Is(err, store.ErrNotFound) {
+	if f.grant, err = f.authenticate(time.Now()); err != nil {
 		return err
 	}
-	if err != nil || !signedBy(r, f.account, time.Now()) {
-		return errAuthentication
-	}
 	if r.Header.Get("x-ms-version") == "" {
-		return &filesError{http.StatusBadRequest, "MissingRequiredHeader", "The header x-ms-version is missing."}
-	}
-	for name := range r.Header {
-		// Kept nowhere, so refused rather than lost.
-		if strings.HasPrefix(strings.ToLower(name), "x-ms-meta-") && !f.aboutShare(share, path) {
-			return &filesError{http.StatusBadRequest, "UnsupportedHeader", "Metadata of files and directories are not offered."}
+		// Who has nothing but a link sends no headers.
+		if !f.query.Has("sig") {
+			return &filesError{http.StatusBadRequest, "MissingRequiredHeader", "The header x-ms-version is missing."}
 		}
+		w.Header().Set("x-ms-version", f.query.Get("sv"))
 	}
-	f.share, f.path = share, path
+	if err := f.grant.meets(f.need()); err != nil {
+		return err
+	}
+	if f.query.Has("sharesnapshot") {
+		return errNoSnapshots
+	}
 	switch {
-	case share == "":
+	case f.share == "":
 		return f.serveAccount()
-	case f.aboutShare(share, path):
+	case f.aboutShare():
 		return f.serveShare()
 	default:
 		return f.serveEntry()
 	}
 }
 
-// aboutShare says whether a request is about a share itself.
-func (f *filesRequest) aboutShare(share, path string) bool {
-	return share != "" && path == "" && f.query.Get("restype") == "share"
+// parse finds out what a request is about. An account that does not exist is
+// told like a wrong signature.
+func (s *Service) parse(w http.ResponseWriter, r *http.Request) (*filesRequest, error) {
+	f := &filesRequest{Request: r, service: s, w: w, query: r.URL.Query()}
+	name := accountOfHost(r.Host)
+	path, err := filesPath(r.URL, name == "")
+	if err != nil {
+		return nil, err
+	}
+	if name == "" {
+		name = path[0]
+		path = path[1:]
+	}
+	f.share, f.path = path[0], strings.Join(path[1:], "/")
+	f.account, err = s.account(name)
+	if errors.Is(err, store.ErrNotFound) {
+		err = errAuthentication
+	}
+	return f, err
 }
 
-// splitFilesPath splits /{account}/{share}/{path}. A slash may be encoded, as
-// azfile does. Every segment of the path is a plain name.
-func splitFilesPath(u *url.URL) (account, share, path string, err error) {
+// accountOfHost returns the account of a host such as
+// {account}.file.localhost:8443; empty for one that names none.
+func accountOfHost(host string) string {
+	labels := strings.SplitN(host, ".", 3)
+	if len(labels) < 3 || !strings.EqualFold(labels[1], "file") || !accountName.MatchString(strings.ToLower(labels[0])) {
+		return ""
+	}
+	return strings.ToLower(labels[0])
+}
+
+// aboutShare says whether a request is about a share itself.
+func (f *filesRequest) aboutShare() bool {
+	return f.share != "" && f.path == "" && f.query.Get("restype") == "share"
+}
+
+// maxDepth is how many names a path may have, as on Azure.
+const maxDepth = 250
+
+// filesPath splits [/{account}]/{share}/{path}; there is at least a share,
+// empty where the URL has none. A slash may be encoded, as azfile does. Every
+// segment of the path is a plain name that SMB would take.
+func filesPath(u *url.URL, account bool) ([]string, error) {
 	var names []string
 	for _, name := range strings.Split(u.Path, "/") {
 		if name == "" {
 			continue
 		}
 		if name == "." || name == ".." || len(name) > 255 || strings.ContainsAny(name, "\x00\"\\/:|<>*?") {
-			return "", "", "", errInvalidName
+			return nil, errInvalidName
 		}
 		names = append(names, name)
 	}
-	names = append(names, "", "")
-	if len(names) > 2 {
-		account, names = names[0], names[1:]
+	if len(names) > maxDepth {
+		return nil, errInvalidName
 	}
-	return account, names[0], strings.Trim(strings.Join(names[1:], "/"), "/"), nil
+	least := 1
+	if account {
+		least = 2
+	}
+	for len(names) < least {
+		names = append(names, "")
+	}
+	return names, nil
 }
 
 // serveEntry answers a request about a directory or a file of a share.
 func (f *filesRequest) serveEntry() error {
-	if _, err := f.service.share(f.account.Name, f.share); err != nil {
-		if errors.Is(err, store.ErrNotFound) {
-			return errShareNotFound
-		}
+	if err := f.openShare(); err != nil {
 		return err
 	}
-	root, err := os.OpenRoot(f.service.shareDir(f.account.Name, f.share))
-	if err != nil {
-		return err
+	defer f.root.Close()
+	switch f.query.Get("comp") {
+	case "listhandles":
+		return f.listHandles()
+	case "forceclosehandles":
+		return f.closeHandles()
 	}
-	defer root.Close()
-	f.root = root
 	if f.query.Get("comp") == "rename" && f.Method == http.MethodPut {
 		return f.rename()
 	}
@@ -134,20 +174,6 @@ func (f *filesRequest) serveEntry() error {
 		return &filesError{http.StatusBadRequest, "InvalidUri", "The request names neither a file nor a directory."}
 	}
 	return f.serveFile()
-}
-
-// stat returns what a path is. Only directories and regular files exist for
-// the data plane: a container may have made devices, pipes and links, and to
-// open those would act on this machine.
-func (f *filesRequest) stat(path string) (fs.FileInfo, error) {
-	info, err := f.root.Lstat(path)
-	if err != nil {
-		return nil, err
-	}
-	if !info.IsDir() && !info.Mode().IsRegular() {
-		return nil, errResourceNotFound
-	}
-	return info, nil
 }
 
 // parentError says which of the two is missing when a path cannot be created.

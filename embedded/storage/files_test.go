@@ -257,19 +257,3 @@ func TestSharesThroughTheDataPlane(t *testing.T) {
 		t.Errorf("a bad name: %v", err)
 	}
 }
-
-func TestWhatIsNotKeptIsRefused(t *testing.T) {
-	w := start(t)
-	root, _ := w.open(t)
-	client := root.NewFileClient("f")
-	if _, err := client.Create(t.Context(), 1, &file.CreateOptions{Metadata: map[string]*string{"k": to.Ptr("v")}}); code(err) != "UnsupportedHeader" {
-		t.Errorf("metadata of a file: %v", err)
-	}
-	must[file.CreateResponse](t)(client.Create(t.Context(), 1, nil))
-	if _, err := client.SetMetadata(t.Context(), nil); code(err) != "NotImplemented" {
-		t.Errorf("metadata later: %v", err)
-	}
-	if _, err := root.NewFileClient("copy").StartCopyFromURL(t.Context(), client.URL(), nil); code(err) != "NotImplemented" {
-		t.Errorf("a copy: %v", err)
-	}
-}

@@ -39,7 +39,7 @@ func TestOnlyKeysOpenTheDataPlane(t *testing.T) {
 	}
 	refused("a key that has ended", "account1", key)
 
-	for _, authorization := range []string{"", "Bearer " + string(token), "SharedKey account1:", "SharedKey account1:AAAA", "SharedKey"} {
+	for _, authorization := range []string{"", "SharedKey account1:", "SharedKey account1:AAAA", "SharedKey"} {
 		r := must[*http.Request](t)(http.NewRequestWithContext(t.Context(), http.MethodGet, w.files.URL+"/account1/data?restype=share", nil))
 		r.Header.Set("x-ms-version", "2026-06-06")
 		r.Header.Set("x-ms-date", time.Now().UTC().Format(http.TimeFormat))

@@ -27,6 +27,7 @@ var (
 	errAlreadyExists    = &filesError{http.StatusConflict, "ResourceAlreadyExists", "The specified resource already exists."}
 	errTypeMismatch     = &filesError{http.StatusConflict, "ResourceTypeMismatch",
 		"The specified resource type does not match the type of the existing resource."}
+	errNoSnapshots  = &filesError{http.StatusNotImplemented, "NotImplemented", "Snapshots of shares are not offered."}
 	errNotEmpty     = &filesError{http.StatusConflict, "DirectoryNotEmpty", "The specified directory is not empty."}
 	errInvalidRange = &filesError{http.StatusRequestedRangeNotSatisfiable, "InvalidRange",
 		"The range specified is invalid for the current size of the resource."}

@@ -40,7 +40,7 @@ func start(t *testing.T) *world {
 	t.Helper()
 	w := &world{dir: filepath.Join(t.TempDir(), "shares")}
 	w.Cloud = armtest.Start(t, func(c *armtest.Cloud) {
-		w.service = storage.New(storage.Options{Store: c.Store, Dir: w.dir, Location: armtest.Location, Log: c.Log,
+		w.service = storage.New(storage.Options{Store: c.Store, Dir: w.dir, Access: c.Authority, Log: c.Log,
 			FilesURL: func(account string) string { return w.files.URL + "/" + account + "/" }})
 		w.service.Register(c.ARM)
 		w.files = httptest.NewTLSServer(w.service.FilesHandler())

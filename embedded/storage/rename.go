@@ -5,8 +5,10 @@ import (
 	"io/fs"
 	"net/http"
 	"net/url"
+	"os"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // rename moves the file or directory that a header names to the request's
@@ -18,11 +20,23 @@ func (f *filesRequest) rename() error {
 	if err != nil {
 		return invalidHeader(header)
 	}
-	account, share, from, err := splitFilesPath(source)
-	if err != nil || account != f.account.Name || share != f.share || from == "" || f.path == "" {
+	from, err := f.renameSource(source)
+	if err != nil {
+		return err
+	}
+	if from == "" || f.path == "" {
 		return invalidHeader(header)
 	}
-	info, err := f.stat(from)
+	moved, err := f.open(from, os.O_RDWR)
+	if err != nil {
+		return err
+	}
+	defer moved.close()
+	info := moved.info
+	if err := moved.Lease.check(leaseOf(f.Header, "x-ms-source-lease-id"), true); err != nil {
+		return err
+	}
+	metadata, err := f.metadata()
 	if err != nil {
 		return err
 	}
@@ -37,6 +51,9 @@ func (f *filesRequest) rename() error {
 		case there.IsDir() || info.IsDir():
 			return errTypeMismatch
 		}
+		if err := f.replaceable(); err != nil {
+			return err
+		}
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return f.parentError(err)
 	}
@@ -47,10 +64,54 @@ func (f *filesRequest) rename() error {
 	if err != nil {
 		return f.parentError(err)
 	}
-	if info, err = f.stat(f.path); err != nil {
+	if len(metadata) > 0 {
+		err = f.amend(moved, func(a *attributes) error {
+			a.Metadata = metadata
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return f.changed(moved, http.StatusOK)
+}
+
+// renameSource returns the path of what is renamed, which must be of the same
+// share, and which a signature of its own must allow to change where the
+// request's is of another file.
+func (f *filesRequest) renameSource(u *url.URL) (string, error) {
+	r := &http.Request{Method: http.MethodPut, URL: u, Host: u.Host, Header: http.Header{}, RemoteAddr: f.RemoteAddr}
+	from, err := f.service.parse(f.w, r)
+	if err != nil || from.account.Name != f.account.Name || from.share != f.share {
+		return "", invalidHeader("x-ms-file-rename-source")
+	}
+	if !from.query.Has("sig") && f.query.Get("sr") != "f" {
+		return from.path, nil
+	}
+	if from.grant, err = from.sharedAccess(from.query, time.Now()); err != nil {
+		return "", err
+	}
+	return from.path, from.grant.meets(need{"o", "w"})
+}
+
+// replaceable says whether the file at the request's path may be replaced.
+func (f *filesRequest) replaceable() error {
+	if err := f.grant.overwrite(); err != nil {
 		return err
 	}
-	f.entryHeaders(info)
-	f.w.WriteHeader(http.StatusOK)
-	return nil
+	e, err := f.openFile(os.O_RDONLY)
+	if err != nil {
+		return err
+	}
+	defer e.close()
+	return e.Lease.check(leaseOf(f.Header, "x-ms-destination-lease-id"), true)
+}
+
+// leaseOf returns the lease that a header names, as the header of the lease.
+func leaseOf(h http.Header, name string) http.Header {
+	lease := http.Header{}
+	if id := h.Get(name); id != "" {
+		lease.Set("x-ms-lease-id", id)
+	}
+	return lease
 }

@@ -20,8 +20,10 @@ type share struct {
 	Metadata   map[string]string `json:"metadata,omitempty"`
 	AccessTier string            `json:"accessTier"`
 	// QuotaGiB is what clients are told.
-	QuotaGiB int       `json:"quotaGiB"`
-	Modified time.Time `json:"modified"`
+	QuotaGiB int                `json:"quotaGiB"`
+	Modified time.Time          `json:"modified"`
+	Policies []signedIdentifier `json:"policies,omitempty"`
+	Lease    lease              `json:"lease,omitzero"`
 }
 
 const (
@@ -29,6 +31,8 @@ const (
 	maxQuotaGiB     = 102400
 	defaultTier     = "TransactionOptimized"
 )
+
+func accessTiers() []string { return []string{defaultTier, "Hot", "Cool", "Premium"} }
 
 func shareKey(account, name string) string { return account + "/" + name }
 
@@ -93,8 +97,9 @@ func (s *Service) putShare(account, name string, change func(*share) error) (sh 
 	return sh, existed, s.store.Put(shareKind, sh.key(), sh)
 }
 
-// deleteShare removes a share and says whether there was one.
-func (s *Service) deleteShare(account, name string) (bool, error) {
+// deleteShare removes a share, unless check of it fails, and says whether there
+// was one.
+func (s *Service) deleteShare(account, name string, check func(share) error) (bool, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	sh, err := s.share(account, name)
@@ -103,6 +108,9 @@ func (s *Service) deleteShare(account, name string) (bool, error) {
 	}
 	if err != nil {
 		return false, err
+	}
+	if err := check(sh); err != nil {
+		return true, err
 	}
 	if err := s.store.Delete(shareKind, sh.key()); err != nil {
 		return true, err

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"slices"
+	"time"
 
 	"frankenetes.dev/embedded/arm"
 	"frankenetes.dev/embedded/store"
@@ -61,7 +62,7 @@ func (body shareRequest) apply(sh *share) error {
 		return arm.BadRequest("FeatureNotSupported", "The protocol '%s' is not offered: shares speak SMB.", p.EnabledProtocols)
 	}
 	if p.AccessTier != "" {
-		if !slices.Contains([]string{defaultTier, "Hot", "Cool", "Premium"}, p.AccessTier) {
+		if !slices.Contains(accessTiers(), p.AccessTier) {
 			return arm.BadRequest("InvalidRequestPropertyValue", "The access tier '%s' does not exist.", p.AccessTier)
 		}
 		sh.AccessTier = p.AccessTier
@@ -151,7 +152,12 @@ func (m *management) deleteShare(_ context.Context, r *arm.Request) (*arm.Respon
 	if err != nil {
 		return nil, err
 	}
-	existed, err := m.service.deleteShare(a.Name, r.Var("share"))
+	existed, err := m.service.deleteShare(a.Name, r.Var("share"), func(sh share) error {
+		if sh.Lease.active(time.Now()) {
+			return arm.Conflict("ContainerOperationFailure", "The share '%s' has a lease: end it first.", sh.Name)
+		}
+		return nil
+	})
 	if err != nil {
 		return nil, err
 	}

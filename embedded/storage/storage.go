@@ -36,8 +36,9 @@ type Options struct {
 	// FilesURL returns the base URL of an account's Files data plane, such as
 	// https://127.0.0.1:8443/account/.
 	FilesURL func(account string) string
-	Location string
-	Log      *slog.Logger
+	// Access knows the bearer tokens of the data plane; nil takes none.
+	Access Access
+	Log    *slog.Logger
 }
 
 // trash is the directory, beside those of the accounts, of shares that are
@@ -49,14 +50,17 @@ type Service struct {
 	store    *store.Store
 	dir      string
 	filesURL func(account string) string
+	access   Access
 	log      *slog.Logger
 	// mu is held by whatever adds, changes or removes an account or a share.
 	mu sync.Mutex
+	// attributes is held while those of a file are read and written.
+	attributes sync.Mutex
 }
 
 // New makes the service of the storage in opts.Dir, which need not exist.
 func New(opts Options) *Service {
-	s := &Service{store: opts.Store, dir: opts.Dir, filesURL: opts.FilesURL, log: opts.Log}
+	s := &Service{store: opts.Store, dir: opts.Dir, filesURL: opts.FilesURL, access: opts.Access, log: opts.Log}
 	// What an earlier daemon had no time to remove.
 	if err := os.RemoveAll(filepath.Join(s.dir, trash)); err != nil {
 		s.log.Warn("remove deleted shares", "error", err)
