@@ -51,6 +51,9 @@ func find(socket string) (*process, error) {
 // launch starts containerd in a session of its own, so that it and its
 // containers survive us, and waits until it says that it is ready.
 func launch(ctx context.Context, o Options) (*process, error) {
+	if err := o.clearTemporary(); err != nil {
+		return nil, err
+	}
 	ready, err := listenReady(filepath.Join(o.State, "ready.sock"))
 	if err != nil {
 		return nil, err
@@ -65,12 +68,16 @@ func launch(ctx context.Context, o Options) (*process, error) {
 	cmd := exec.Command(filepath.Join(o.Tools, "containerd"), "--config", o.configFile())
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.Dir = o.Root
-	cmd.Env = []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "NOTIFY_SOCKET=" + ready.LocalAddr().String()}
+	cmd.Env = []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+		"NOTIFY_SOCKET=" + ready.LocalAddr().String(), "TMPDIR=" + o.temporary()}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start containerd: %w", err)
 	}
 	p, err := watch(cmd.Process.Pid)
+	if err == nil {
+		err = denyCores(cmd.Process.Pid)
+	}
 	if err != nil {
 		return nil, errors.Join(err, cmd.Process.Kill(), cmd.Wait())
 	}
@@ -83,6 +90,16 @@ func launch(ctx context.Context, o Options) (*process, error) {
 		return nil, fmt.Errorf("start containerd: %w; it said: %s", err, lastLine(o.LogFile()))
 	}
 	return p, nil
+}
+
+// denyCores sees to it that no container leaves a core dump: where the host
+// pipes those into a program, that program runs as root and outside of any
+// container. Containers inherit the limit.
+func denyCores(pid int) error {
+	if err := unix.Prlimit(pid, unix.RLIMIT_CORE, &unix.Rlimit{}, nil); err != nil {
+		return fmt.Errorf("limit core dumps of containerd: %w", err)
+	}
+	return nil
 }
 
 // listenReady makes the socket on which containerd reports that it serves

@@ -181,6 +181,7 @@ func (r *Runtime) Stop(ctx context.Context) error {
 	case <-ctx.Done():
 	}
 	p.kill()
+	err = errors.Join(err, r.options.clearTemporary())
 	_ = os.Remove(r.options.Socket())
 	_ = os.Remove(r.options.Socket() + ".ttrpc")
 	return err

@@ -64,11 +64,15 @@ func (h hostCgroups) Create(uid string, cpu, memoryInGB float64) (string, error)
 	quota, period, memory, pids := max(int64(math.Ceil(cpu*cpuPeriod)), minQuota), uint64(cpuPeriod), int64(memoryInGB*gigabyte), int64(pidsLimit)
 	var err error
 	if h.unified {
-		_, err = cgroup2.NewManager(mountpoint, path, &cgroup2.Resources{
+		resources := &cgroup2.Resources{
 			CPU:    &cgroup2.CPU{Max: cgroup2.NewCPUMax(&quota, &period)},
 			Memory: &cgroup2.Memory{Max: &memory},
 			Pids:   &cgroup2.Pids{Max: pids},
-		})
+		}
+		if known, _ := os.ReadFile(filepath.Join(mountpoint, "cgroup.controllers")); slices.Contains(strings.Fields(string(known)), "hugetlb") {
+			resources.HugeTlb = &cgroup2.HugeTlb{} // makes the files that deny fills
+		}
+		_, err = cgroup2.NewManager(mountpoint, path, resources)
 	} else {
 		_, err = cgroup1.New(cgroup1.StaticPath(path), &specs.LinuxResources{
 			CPU:    &specs.LinuxCPU{Quota: &quota, Period: &period},
@@ -76,10 +80,41 @@ func (h hostCgroups) Create(uid string, cpu, memoryInGB float64) (string, error)
 			Pids:   &specs.LinuxPids{Limit: &pids},
 		})
 	}
+	if err == nil {
+		err = h.deny(path, memory)
+	}
 	if err != nil {
 		return "", fmt.Errorf("make control group %s: %w", path, err)
 	}
 	return path, nil
+}
+
+// deny keeps a group from memory beyond its own: swap, so that its limit is
+// one, and huge pages, which no other limit counts and which the host has set
+// aside for someone. Not every kernel has the files for that.
+func (h hostCgroups) deny(path string, memory int64) error {
+	limits := map[string]string{
+		filepath.Join(mountpoint, "memory", path, "memory.memsw.limit_in_bytes"): strconv.FormatInt(memory, 10), // both together
+		filepath.Join(mountpoint, "hugetlb", path, "hugetlb.*.limit_in_bytes"):   "0",
+	}
+	if h.unified {
+		limits = map[string]string{
+			filepath.Join(mountpoint, path, "memory.swap.max"): "0",
+			filepath.Join(mountpoint, path, "hugetlb.*.max"):   "0",
+		}
+	}
+	for pattern, limit := range limits {
+		files, err := filepath.Glob(pattern)
+		if err != nil {
+			return err
+		}
+		for _, file := range files {
+			if err := os.WriteFile(file, []byte(limit), 0); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // Kill uses the kernel's own switch for a whole tree of control groups, which

@@ -14,6 +14,10 @@ import (
 // keptRuns is how many runs of a container are kept, for their state and log.
 const keptRuns = 2
 
+// oomScore makes the kernel, when the host itself runs out of memory, end
+// groups before what runs them; 0 is that of ordinary processes, 1000 the most.
+const oomScore = 500
+
 // create waits for the image and makes the container. It goes on trying, ever
 // more rarely, until ctx is done, whose error it then returns.
 func (w *worker) create(ctx context.Context) (string, error) {
@@ -120,6 +124,7 @@ func (d *deployment) limits(c Container) *runtimeapi.LinuxContainerResources {
 		CpuQuota:           max(int64(cpu*cpuPeriod), minQuota),
 		CpuShares:          max(int64(request*1024), 2), // the kernel's least
 		MemoryLimitInBytes: int64(memory * gigabyte),
+		OomScoreAdj:        oomScore,
 	}
 }
 
