@@ -118,6 +118,7 @@ func New(opts Options) *Server {
 	s.registerSubscriptions()
 	s.registerProviders()
 	s.registerResourceGroups()
+	s.registerResources()
 	s.registerOperations()
 	return s
 }

@@ -1,6 +1,7 @@
 package arm
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -18,6 +19,8 @@ type Error struct {
 	Code, Message, Target string
 	// RetryAfter, when not zero, becomes the Retry-After header, in seconds.
 	RetryAfter time.Duration
+	// Details are the failures that this one is made of, if any.
+	Details []*Error
 }
 
 // Error returns code and message.
@@ -28,9 +31,20 @@ type errorBody struct {
 	Code    string `json:"code"`
 	Message string `json:"message"`
 	Target  string `json:"target,omitempty"`
+
+	Details []errorBody `json:"details,omitempty"`
 }
 
-func (e *Error) body() errorBody { return errorBody{e.Code, e.Message, e.Target} }
+func (e *Error) body() errorBody {
+	body := errorBody{Code: e.Code, Message: e.Message, Target: e.Target}
+	for _, d := range e.Details {
+		body.Details = append(body.Details, d.body())
+	}
+	return body
+}
+
+// MarshalJSON writes the error as ARM shows it inside of others.
+func (e *Error) MarshalJSON() ([]byte, error) { return json.Marshal(e.body()) }
 
 // NotFound says that a resource of a type, such as
 // "Microsoft.ContainerInstance/containerGroups", is not in its group.

@@ -3,15 +3,19 @@ package arm_test
 import (
 	"context"
 	"net/http"
+	"net/url"
+	"path"
 	"strings"
 	"testing"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/to"
 	"github.com/Azure/azure-sdk-for-go/sdk/resourcemanager/resources/armresources"
+	"github.com/google/uuid"
 
 	"frankenetes.dev/embedded/arm"
 	"frankenetes.dev/embedded/arm/armtest"
+	"frankenetes.dev/embedded/identity"
 )
 
 type pollOptions = runtime.PollUntilDoneOptions
@@ -126,4 +130,44 @@ func newIdentity(t *testing.T, c *armtest.Cloud, name string) string {
 		t.Fatal(err)
 	}
 	return id
+}
+
+// TestAnOperationOutlivesTheDaemon asks for operations that this daemon never
+// heard of, as one does that was started after they were.
+func TestAnOperationOutlivesTheDaemon(t *testing.T) {
+	c := armtest.Start(t, slow{outcome: make(chan error, 1)}.register)
+	token := c.OwnerToken(t)
+	put(t, c, base+"/resourceGroups/g", `{"location":"local"}`)
+	started := c.Do(t, token, http.MethodPut, slowID+"?api-version=2023-05-01", "{}")
+	elsewhere := func(location string) string {
+		u, err := url.Parse(location)
+		if err != nil || u.Query().Get("t") == "" {
+			t.Fatalf("%q says nothing of its operation", location)
+		}
+		return path.Dir(u.Path) + "/" + uuid.NewString() + "?" + u.RawQuery
+	}
+	poll := elsewhere(started.Header.Get("Azure-AsyncOperation"))
+	if answer := c.Do(t, token, http.MethodGet, poll, ""); answer.Status != http.StatusOK || !strings.Contains(answer.Body, `"Succeeded"`) ||
+		answer.Header.Get("Retry-After") == "" {
+		t.Errorf("the operation on a resource that is there: %d %s", answer.Status, answer.Body)
+	}
+	deleted := c.Do(t, token, http.MethodDelete, base+"/resourceGroups/g?api-version=2021-04-01", "")
+	gone := elsewhere(deleted.Header.Get("Location"))
+	for {
+		answer := c.Do(t, token, http.MethodGet, gone, "")
+		if answer.Status == http.StatusAccepted && answer.Header.Get("Location") != "" {
+			continue
+		}
+		if answer.Status != http.StatusOK {
+			t.Errorf("the deletion: %d %s", answer.Status, answer.Body)
+		}
+		break
+	}
+	// What it was about is for those alone who may read it.
+	stranger := c.Of(t, identity.Principal{ObjectID: "stranger"})
+	for _, target := range []string{poll, gone, poll[:strings.Index(poll, "?")] + "?api-version=2023-05-01"} {
+		if answer := c.Do(t, stranger, http.MethodGet, target, ""); answer.Code() != "OperationNotFound" {
+			t.Errorf("a stranger hears %d %s", answer.Status, answer.Body)
+		}
+	}
 }

@@ -18,11 +18,11 @@ func (s *Server) Async(r *Request, fn func(ctx context.Context) error) http.Head
 	op := s.operations.start(r.Principal.ObjectID, r.Path(), fn)
 	namespace, _ := provider(split(r.URL))
 	if namespace == "" {
-		namespace = "Microsoft.Resources"
+		namespace = resourcesNamespace
 	}
 	header := pollHeader()
-	header.Set("Azure-AsyncOperation", fmt.Sprintf("%s/subscriptions/%s/providers/%s/locations/%s/operations/%s?api-version=%s",
-		r.BaseURL, s.opts.Subscription, url.PathEscape(namespace), s.opts.Location, op.id, url.QueryEscape(r.Query("api-version"))))
+	header.Set("Azure-AsyncOperation", fmt.Sprintf("%s/subscriptions/%s/providers/%s/locations/%s/operations/%s?%s",
+		r.BaseURL, s.opts.Subscription, url.PathEscape(namespace), s.opts.Location, op.id, pollQuery(r, op)))
 	return header
 }
 
@@ -30,8 +30,8 @@ func (s *Server) Async(r *Request, fn func(ctx context.Context) error) http.Head
 // Location, as resource groups are.
 func (s *Server) location(r *Request, op *operation) http.Header {
 	header := pollHeader()
-	header.Set("Location", fmt.Sprintf("%s/subscriptions/%s/operationresults/%s?api-version=%s",
-		r.BaseURL, s.opts.Subscription, op.id, url.QueryEscape(r.Query("api-version"))))
+	header.Set("Location", fmt.Sprintf("%s/subscriptions/%s/operationresults/%s?%s",
+		r.BaseURL, s.opts.Subscription, op.id, pollQuery(r, op)))
 	return header
 }
 
@@ -51,9 +51,11 @@ func (s *Server) registerOperations() {
 // it works on, once it has ended or has been waited for.
 func (s *Server) poll(r *Request) (*operation, error) {
 	op := s.operations.get(r.Var("op"))
-	if op == nil || op.owner != r.Principal.ObjectID && !s.Allowed(r.Principal, "Microsoft.Resources/operations/read", op.path) {
-		return nil, &Error{Status: http.StatusNotFound, Code: "OperationNotFound",
-			Message: "The operation '" + r.Var("op") + "' was not found."}
+	if op == nil {
+		return s.earlier(r)
+	}
+	if op.owner != r.Principal.ObjectID && !s.Allowed(r.Principal, "Microsoft.Resources/operations/read", op.path) {
+		return nil, noOperation(r)
 	}
 	op.wait(r.Context())
 	return op, nil

@@ -136,14 +136,16 @@ func provider(path []string) (namespace, kind string) {
 }
 
 // split returns the segments of a URL's path, decoded, without empty ones:
-// clients send both // and a slash at the end.
+// clients send both // and a slash at the end. A segment that would not be one
+// any more once it is decoded stays as it is, so that the path that is
+// authorized is the path that is meant.
 func split(u *url.URL) []string {
 	var segments []string
 	for _, segment := range strings.Split(u.EscapedPath(), "/") {
 		if segment == "" {
 			continue
 		}
-		if decoded, err := url.PathUnescape(segment); err == nil {
+		if decoded, err := url.PathUnescape(segment); err == nil && !strings.ContainsAny(decoded, "/\\\x00") {
 			segment = decoded
 		}
 		segments = append(segments, segment)

@@ -8,6 +8,7 @@ import (
 	"io"
 	"math"
 	"net/http"
+	"regexp"
 	"runtime/debug"
 	"strconv"
 	"strings"
@@ -25,17 +26,7 @@ const maxBody = 4 << 20
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	start := time.Now()
 	id := uuid.NewString()
-	correlation := r.Header.Get("x-ms-correlation-request-id")
-	if uuid.Validate(correlation) != nil {
-		correlation = id
-	}
-	h := w.Header()
-	h.Set("x-ms-request-id", id)
-	h.Set("x-ms-correlation-request-id", correlation)
-	if strings.EqualFold(r.Header.Get("x-ms-return-client-request-id"), "true") {
-		h.Set("x-ms-client-request-id", r.Header.Get("x-ms-client-request-id"))
-	}
-	h.Set("Cache-Control", "no-cache")
+	s.identify(w.Header(), r, id, start)
 
 	response, err := s.answer(w, r)
 	if err != nil {
@@ -44,6 +35,31 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.write(w, r, response)
 	s.log.Debug("arm request", "method", r.Method, "path", r.URL.Path, "status", response.Status,
 		"took", time.Since(start), "request", id)
+}
+
+// identify sets the headers that every answer has.
+func (s *Server) identify(h http.Header, r *http.Request, id string, now time.Time) {
+	correlation := r.Header.Get("x-ms-correlation-request-id")
+	if uuid.Validate(correlation) != nil {
+		correlation = id
+	}
+	h.Set("x-ms-request-id", id)
+	h.Set("x-ms-correlation-request-id", correlation)
+	h.Set("x-ms-routing-request-id", strings.ToUpper(s.opts.Location)+":"+now.UTC().Format("20060102T150405Z")+":"+id)
+	if strings.EqualFold(r.Header.Get("x-ms-return-client-request-id"), "true") {
+		h.Set("x-ms-client-request-id", r.Header.Get("x-ms-client-request-id"))
+	}
+	// The buckets from which Azure takes requests; nothing is ever taken here.
+	switch r.Method {
+	case http.MethodGet, http.MethodHead:
+		h.Set("x-ms-ratelimit-remaining-subscription-reads", "250")
+	case http.MethodDelete:
+		h.Set("x-ms-ratelimit-remaining-subscription-deletes", "200")
+	default:
+		h.Set("x-ms-ratelimit-remaining-subscription-writes", "200")
+	}
+	h.Set("Cache-Control", "no-cache")
+	h.Set("X-Content-Type-Options", "nosniff")
 }
 
 // answer takes a request through the checks that come before every handler.
@@ -57,9 +73,8 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request) (*Response, erro
 	if err != nil {
 		return nil, err
 	}
-	if query(r, "api-version") == "" {
-		return nil, BadRequest("MissingApiVersionParameter",
-			"The api-version query parameter (?api-version=) is required for all requests.")
+	if err := checkVersion(r); err != nil {
+		return nil, err
 	}
 	rt, vars, err := s.find(r.Method, path)
 	if err != nil {
@@ -73,16 +88,37 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request) (*Response, erro
 	if err != nil {
 		return nil, err
 	}
-	leave, err := s.enter(r.Method, rt, vars)
+	return s.enterAndCall(rt, path, &Request{Request: r, Vars: vars, Principal: principal, Body: body, BaseURL: base})
+}
+
+// enterAndCall calls the handler of a request that may be made.
+func (s *Server) enterAndCall(rt route, path []string, r *Request) (*Response, error) {
+	leave, err := s.enter(r.Method, rt, r.Vars)
 	if err != nil {
 		return nil, err
 	}
 	defer leave()
-	response, err := s.call(rt.handler, &Request{Request: r, Vars: vars, Principal: principal, Body: body, BaseURL: base})
-	if err == nil && r.Method == http.MethodDelete && vars["rg"] != "" && !rt.isResourceGroup() {
+	response, err := s.call(rt.handler, r)
+	if err == nil && r.Method == http.MethodDelete && r.Vars["rg"] != "" && !rt.isResourceGroup() {
 		s.dropRoles(path)
 	}
 	return response, err
+}
+
+var apiVersion = regexp.MustCompile(`(?i)^\d{4}-\d{2}-\d{2}(-[a-z]+)?$`)
+
+// checkVersion wants a version; which one makes no difference.
+func checkVersion(r *http.Request) error {
+	version := query(r, "api-version")
+	if version == "" {
+		return BadRequest("MissingApiVersionParameter",
+			"The api-version query parameter (?api-version=) is required for all requests.")
+	}
+	if !apiVersion.MatchString(version) {
+		return BadRequest("InvalidApiVersionParameter",
+			"The api-version '%s' is invalid: a version is a date such as '2023-05-01', perhaps with '-preview'.", version)
+	}
+	return nil
 }
 
 // authenticate returns the principal of the request's bearer token.
@@ -121,7 +157,8 @@ func (s *Server) authorize(p identity.Principal, action string, path []string, v
 // Forbidden says that a principal has no role for an action at a scope.
 func Forbidden(p identity.Principal, action, scope string) *Error {
 	return &Error{Status: http.StatusForbidden, Code: "AuthorizationFailed",
-		Message: fmt.Sprintf("The client '%s' with object id '%s' does not have authorization to perform action '%s' over scope '%s'.",
+		Message: fmt.Sprintf("The client '%s' with object id '%s' does not have authorization to perform action '%s' over scope '%s' "+
+			"or the scope is invalid. If access was recently granted, please refresh your credentials.",
 			p.ClientID, p.ObjectID, action, scope)}
 }
 

@@ -112,6 +112,13 @@ func (a *Authority) sign(p Principal, audience, resource string) (token, error) 
 	return t, nil
 }
 
+// Token returns a bearer token of a principal for an audience. Whoever calls
+// it has made sure who asks.
+func (a *Authority) Token(p Principal, audience string) (string, error) {
+	t, err := a.sign(p, audience, "")
+	return t.signed, err
+}
+
 // Verify returns the principal of a bearer token for the Resource Manager.
 func (a *Authority) Verify(bearer string) (Principal, error) {
 	return a.VerifyFor(bearer, a.audiences...)

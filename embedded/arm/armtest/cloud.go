@@ -156,6 +156,16 @@ func (c *Cloud) As(t testing.TB, identity string) Token {
 	return Token(body.AccessToken)
 }
 
+// Of returns a bearer token of a principal, as its sign-in would.
+func (c *Cloud) Of(t testing.TB, p identity.Principal) Token {
+	t.Helper()
+	token, err := c.Authority.Token(p, c.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return Token(token)
+}
+
 // OwnerToken returns a bearer token of the operator.
 func (c *Cloud) OwnerToken(t testing.TB) Token {
 	t.Helper()
