@@ -27,8 +27,8 @@ kube_version := $(foreach p,k8s.io/component-base/version k8s.io/client-go/pkg/v
 # Our own sources, by what they go into. go.mod pins everything else.
 sources = $(shell find $(1) -name '*.go' -not -name '*_test.go' 2>/dev/null)
 
-OURS  := $(addprefix $(BIN)/,frankenetes hyperkube await agent hello pause)
-TOOLS := $(addprefix $(BIN)/,containerd containerd-shim-runc-v2 runc cni/bridge cni/host-local cni/loopback agnhost)
+OURS  := $(addprefix $(BIN)/,frankenetes hyperkube await agent hello pause cni/frankenetes)
+TOOLS := $(addprefix $(BIN)/,containerd containerd-shim-runc-v2 runc agnhost)
 
 .PHONY: help
 help: ## Show this list
@@ -82,6 +82,9 @@ $(BIN)/agent: go.mod go.sum $(call sources,cmd/agent agent) | deps
 $(BIN)/await: go.mod go.sum $(call sources,cmd/await) | deps
 	$(GO) build -o $@ -trimpath -ldflags '-s -w' ./cmd/await
 
+$(BIN)/cni/frankenetes: go.mod go.sum $(call sources,cmd/join embedded/network/attach) | deps
+	$(GO) build -o $@ -trimpath -ldflags '-s -w' ./cmd/join
+
 $(BIN)/hello: go.mod go.sum $(call sources,cmd/hello) | deps
 	$(GO) build -o $@ -trimpath -ldflags '-s -w -X main.version=$(VERSION)' ./cmd/hello
 
@@ -99,12 +102,6 @@ $(BIN)/containerd $(BIN)/containerd-shim-runc-v2: go.mod go.sum | deps
 $(BIN)/runc: go.mod go.sum | deps
 	CGO_ENABLED=1 $(GO) build -o $@ -trimpath -tags 'seccomp netgo osusergo' \
 		-ldflags "-s -w -X main.version=$(RUNC:v%=%) -extldflags '-static'" github.com/opencontainers/runc
-
-$(BIN)/cni/bridge $(BIN)/cni/loopback: go.mod go.sum | deps
-	$(GO) build -o $@ -trimpath -ldflags '-s -w' github.com/containernetworking/plugins/plugins/main/$(@F)
-
-$(BIN)/cni/host-local: go.mod go.sum | deps
-	$(GO) build -o $@ -trimpath -ldflags '-s -w' github.com/containernetworking/plugins/plugins/ipam/$(@F)
 
 $(BIN)/agnhost: go.mod go.sum | deps
 	$(GO) build -o $@ -trimpath -ldflags '-s -w' k8s.io/kubernetes/test/images/agnhost

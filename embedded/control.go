@@ -14,6 +14,7 @@ import (
 	"frankenetes.dev/embedded/identity"
 	"frankenetes.dev/embedded/identity/resources"
 	"frankenetes.dev/embedded/images"
+	"frankenetes.dev/embedded/network"
 	"frankenetes.dev/embedded/storage"
 	"frankenetes.dev/pki"
 )
@@ -53,8 +54,8 @@ func (d *daemon) url(host string) string {
 // listen serves everything on loopback, for this host, and on the gateway,
 // for groups. Metadata is for groups alone.
 func (d *daemon) listen() error {
-	gateway, p := d.network.Gateway(), d.settings.Ports
-	secure, err := certificate(d.settings, []string{"localhost", domain, managementName, loginName, filesName}, loopback, gateway)
+	gateway, p := network.Gateway(d.pool), d.settings.Ports
+	secure, err := certificate(d.settings, []string{"localhost", domain, managementName, loginName, filesName}, loopback, gateway, network.ServiceAddress)
 	if err != nil {
 		return err
 	}

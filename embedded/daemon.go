@@ -44,7 +44,8 @@ type daemon struct {
 	lock      *homeLock
 	store     *store.Store
 	settings  settings
-	network   network.Options
+	pool      netip.Prefix // of addresses, once claimed
+	network   *network.Network
 	runtime   *containerd.Runtime
 	isolation groups.Isolation
 	inherited bool // containers of an earlier daemon were there at the start
@@ -89,7 +90,7 @@ func run(ctx context.Context, o Options, ready func(cloud.Config)) (err error) {
 		o.Log.Error("the embedded cloud does not start", "error", err)
 		return errors.Join(err, d.abandon(ctx))
 	}
-	o.Log.Info("the embedded cloud runs", "endpoint", d.config.ResourceManager, "subnet", d.settings.Subnet,
+	o.Log.Info("the embedded cloud runs", "endpoint", d.config.ResourceManager, "addresses", d.pool,
 		"groups", d.groups.Count(), "took", time.Since(d.began).Round(time.Millisecond))
 	d.status.set(answers(d.report, d.answerImages, d.answerPrincipals))
 	ready(d.config)
@@ -126,7 +127,7 @@ func (d *daemon) open() error {
 		}
 		return err
 	}
-	d.settings, err = loadSettings(d.store, o.id())
+	d.settings, err = loadSettings(d.store)
 	return err
 }
 
@@ -160,13 +161,15 @@ func (d *daemon) close() error {
 // up starts the parts: those that do not need each other side by side.
 func (d *daemon) up(ctx context.Context) error {
 	o := d.options
-	d.network = d.networkOptions()
-	if err := network.WriteCNI(d.network, o.state()+"/cni", o.state()+"/leases"); err != nil {
+	if err := d.claimAddresses(); err != nil {
+		return err
+	}
+	if err := network.WriteCNI(o.id(), o.state()+"/cni", o.Tools+"/cni"); err != nil {
 		return err
 	}
 	work, workCtx := errgroup.WithContext(ctx)
 	work.Go(func() error { return d.startRuntime(workCtx) })
-	work.Go(func() error { return network.Up(d.network) })
+	work.Go(d.startNetwork)
 	work.Go(d.openControlPlane)
 	work.Go(d.decideIsolation)
 	if err := work.Wait(); err != nil {
@@ -175,6 +178,9 @@ func (d *daemon) up(ctx context.Context) error {
 	d.startGroups()
 	if err := d.groups.Resume(ctx); err != nil {
 		return err
+	}
+	if err := d.network.Settle(); err != nil {
+		o.Log.Error("remains of groups that are no more are not removed", "error", err)
 	}
 	// From here on every name is known: nobody is told that there is none.
 	if err := d.startDNS(); err != nil {
@@ -189,16 +195,19 @@ func (d *daemon) up(ctx context.Context) error {
 	return d.writeConfig()
 }
 
-func (d *daemon) networkOptions() network.Options {
-	p := d.settings.Ports
-	return network.Options{ID: d.options.id(), Subnet: d.settings.Subnet, Services: []network.Service{
+// startNetwork makes the network, with the services as groups see them.
+func (d *daemon) startNetwork() error {
+	p, at := d.settings.Ports, network.ServiceAddress
+	var err error
+	d.network, err = network.Up(network.Options{ID: d.options.id(), Pool: d.pool, Log: d.options.Log, Services: []network.Service{
 		{Address: network.MetadataAddress, Port: 80, Listens: p.Metadata},
-		{Port: 53, Listens: p.DNS},
-		{Port: 53, Listens: p.DNS, UDP: true},
-		{Port: 443, Listens: p.Registry},
-		{Port: p.Management, Listens: p.Management},
-		{Port: p.Files, Listens: p.Files},
-	}}
+		{Address: at, Port: 53, Listens: p.DNS},
+		{Address: at, Port: 53, Listens: p.DNS, UDP: true},
+		{Address: at, Port: 443, Listens: p.Registry},
+		{Address: at, Port: p.Management, Listens: p.Management},
+		{Address: at, Port: p.Files, Listens: p.Files},
+	}})
+	return err
 }
 
 // containerd says where the cloud's containerd lives.
@@ -245,7 +254,7 @@ func (d *daemon) decideIsolation() error {
 
 // startDNS serves the groups' names and the cloud's own.
 func (d *daemon) startDNS() error {
-	gateway := d.network.Gateway()
+	gateway := network.Gateway(d.pool)
 	var err error
 	d.dns, err = dns.Listen(dns.Options{
 		Address: netip.AddrPortFrom(gateway, d.settings.Ports.DNS), Zone: d.zone,
@@ -258,14 +267,14 @@ func (d *daemon) startGroups() {
 	o := d.options
 	d.zone = dns.NewZone()
 	for _, name := range []string{domain, managementName, loginName, filesName} {
-		d.zone.Set(name, d.network.Gateway())
+		d.zone.Set(name, network.ServiceAddress)
 	}
 	d.cgroups = groups.NewCgroups("/frankenetes-" + o.id())
 	d.groups = groups.New(groups.Options{
 		Store: d.store, Identities: d.authority, Shares: d.storage,
 		Runtime: d.runtime.CRI(), Images: d.runtime.Images(), Cgroups: d.cgroups,
 		Paths:     groups.Paths{Volumes: o.in("volumes"), Logs: o.in("logs"), Memory: o.state() + "/m"},
-		Isolation: d.isolation, Zone: d.zone, Resolver: d.network.Gateway(), PublishOn: loopback,
+		Isolation: d.isolation, Network: d.network, Zone: d.zone, Resolver: network.ServiceAddress, PublishOn: loopback,
 		Location: o.Location, DNSSuffix: dnsSuffix, Tenant: d.settings.Tenant, Registry: domain, Log: o.Log,
 	})
 	d.groups.Register(d.arm)
@@ -317,7 +326,7 @@ func (d *daemon) down(ctx context.Context) error {
 	if d.runtime != nil {
 		errs = append(errs, d.runtime.Stop(ctx))
 	}
-	errs = append(errs, network.Down(d.network), removeState(d.options.state()), d.close())
+	errs = append(errs, network.Down(d.options.id(), d.pool), removeState(d.options.state()), d.close())
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("stop the embedded cloud: %w", err)
 	}

@@ -121,15 +121,15 @@ func TestSettingsStay(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	first, err := loadSettings(db, "deadbeef")
+	first, err := loadSettings(db)
 	if err != nil {
 		t.Fatal(err)
 	}
-	again, err := loadSettings(db, "deadbeef")
+	again, err := loadSettings(db)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if first.Tenant != again.Tenant || first.Ports != again.Ports || first.Subnet != again.Subnet || string(first.Authority.Key) != string(again.Authority.Key) {
+	if first.Tenant != again.Tenant || first.Ports != again.Ports || string(first.Authority.Key) != string(again.Authority.Key) {
 		t.Errorf("%+v became %+v", first, again)
 	}
 	for _, p := range []uint16{first.Ports.Management, first.Ports.Files, first.Ports.Registry, first.Ports.Metadata, first.Ports.DNS} {

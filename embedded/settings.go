@@ -26,8 +26,9 @@ type settings struct {
 	Tenant       string
 	// Authority signs the certificates of the daemon's own services.
 	Authority pki.Pair
-	Subnet    netip.Prefix
-	Ports     ports
+	// Pool is what groups get their addresses from.
+	Pool  netip.Prefix
+	Ports ports
 }
 
 // ports are where the daemon's services listen, on loopback and on the gateway.
@@ -43,25 +44,34 @@ const (
 )
 
 // loadSettings reads the settings, making them at the first start.
-func loadSettings(db *store.Store, id string) (settings, error) {
+func loadSettings(db *store.Store) (settings, error) {
 	var s settings
 	err := db.Get(settingsKind, settingsKey, &s)
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return s, err
 	}
-	if err != nil {
-		if s, err = newSettings(); err != nil {
-			return s, err
-		}
-	}
-	last := s.Subnet
-	if s.Subnet, err = network.Choose(id, last); err != nil {
-		return s, err
-	}
-	if s.Subnet == last {
+	if err == nil {
 		return s, nil
 	}
+	if s, err = newSettings(); err != nil {
+		return s, err
+	}
 	return s, db.Put(settingsKind, settingsKey, s)
+}
+
+// claimAddresses takes the addresses of the cloud, the same as the last time
+// if they are free.
+func (d *daemon) claimAddresses() error {
+	pool, err := network.Claim(d.options.id(), d.settings.Pool)
+	if err != nil {
+		return err
+	}
+	d.pool = pool
+	if pool == d.settings.Pool {
+		return nil
+	}
+	d.settings.Pool = pool
+	return d.store.Put(settingsKind, settingsKey, d.settings)
 }
 
 func newSettings() (settings, error) {

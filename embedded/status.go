@@ -24,11 +24,12 @@ type Status struct {
 	PID     int       `json:"pid"`
 	Since   time.Time `json:"since"`
 	Home    string    `json:"home"`
-	// ID is made from Home; the bridge, cgroup, nftables table and runtime
+	// ID is made from Home; the interfaces, cgroup, nftables table and runtime
 	// directory of this cloud are named by it.
 	ID       string `json:"id"`
 	Endpoint string `json:"endpoint"`
-	Subnet   string `json:"subnet"`
+	// Subnet is the range of the groups' cloud addresses.
+	Subnet string `json:"subnet"`
 	// Containerd is its version.
 	Containerd string `json:"containerd"`
 	// Isolation is what groups have: "userns", a user namespace each, or "none".
@@ -146,7 +147,7 @@ func (d *daemon) report(ctx context.Context) Status {
 	return Status{
 		Running: true, Isolation: isolated, PID: os.Getpid(), Since: d.began,
 		Home: d.options.Home, ID: d.options.id(), Endpoint: d.url(loopback.String()),
-		Subnet: d.settings.Subnet.String(), Containerd: version, Groups: d.groups.Count(),
+		Subnet: d.pool.String(), Containerd: version, Groups: d.groups.Count(),
 	}
 }
 

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"frankenetes.dev/embedded/network"
 )
 
 // provisioningTimeout is how long a deployment may take until it counts as failed.
@@ -34,6 +36,8 @@ type deployment struct {
 	cgroup string // the control group's path, once there is a sandbox
 	ids    ownIDs // the sandbox's, likewise
 	life   uint32 // how often a sandbox was made before this one
+	// place is what it has of the network.
+	place network.Place
 	// address is told the address that the group has now, or an invalid one.
 	address func(netip.Addr)
 

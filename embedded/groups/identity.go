@@ -75,7 +75,7 @@ func (s *Service) resolveIdentities(r *arm.Request, spec *Group) error {
 func (s *Service) IdentitiesAt(addr netip.Addr) ([]string, bool) {
 	for _, g := range s.list("") {
 		d := g.live()
-		if d == nil || d.status.snapshot().IP != addr.Unmap().String() {
+		if d == nil || d.place.Cloud != addr.Unmap() {
 			continue
 		}
 		return d.group.identities(), true

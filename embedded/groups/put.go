@@ -130,6 +130,9 @@ func (s *Service) create(ctx context.Context, key string, spec *Group) (*group, 
 // deployStored deploys the group while its record is written. Were the daemon
 // to end before the record is on disk, the next one would remove what runs.
 func (s *Service) deployStored(_ context.Context, g *group) error {
+	if err := s.join(g); err != nil {
+		return err
+	}
 	g.mu.Lock()
 	written := g.record
 	g.mu.Unlock()
@@ -191,6 +194,7 @@ func (s *Service) halt(ctx context.Context, g *group) error {
 	if err != nil {
 		return fmt.Errorf("end container group %s: %w", g.key, err)
 	}
+	s.leave(g.key, uid)
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.deployment == d {

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"frankenetes.dev/embedded/network"
 )
 
 // kind is that of the records in the store.
@@ -22,6 +24,9 @@ type record struct {
 	UID string
 	// Hash is that of what cannot change without a new deployment.
 	Hash string
+	// Addresses are what it has while it is deployed, and gets again where
+	// that is possible.
+	Addresses network.Addresses
 	// Stopped groups do not run until they are started.
 	Stopped bool
 	// Result is set when every container has ended for good.

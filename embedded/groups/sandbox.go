@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/netip"
 	"os"
 	"strconv"
 	"time"
@@ -38,6 +37,7 @@ func (d *deployment) sandboxConfig() *runtimeapi.PodSandboxConfig {
 		LogDirectory: d.engine.logDir(d.uid),
 		DnsConfig:    &runtimeapi.DNSConfig{Servers: []string{d.engine.resolver.String()}},
 		Labels:       labels,
+		Annotations:  d.place.Annotations,
 		Linux: &runtimeapi.LinuxPodSandboxConfig{
 			CgroupParent: d.cgroup,
 			SecurityContext: &runtimeapi.LinuxSandboxSecurityContext{
@@ -74,7 +74,7 @@ func (d *deployment) runSandbox(ctx context.Context) error {
 	return d.tellAddress(ctx)
 }
 
-// tellAddress asks the runtime for the sandbox's address and passes it on.
+// tellAddress passes the group's address on once its sandbox is ready.
 func (d *deployment) tellAddress(ctx context.Context) error {
 	r, err := d.engine.cri.PodSandboxStatus(ctx, &runtimeapi.PodSandboxStatusRequest{PodSandboxId: d.sandboxID()})
 	if err != nil {
@@ -83,12 +83,8 @@ func (d *deployment) tellAddress(ctx context.Context) error {
 	if r.Status.State != runtimeapi.PodSandboxState_SANDBOX_READY {
 		return errSandboxLost
 	}
-	ip, err := netip.ParseAddr(r.Status.GetNetwork().GetIp())
-	if err != nil {
-		return fmt.Errorf("read address of sandbox: %w", err)
-	}
-	d.status.setIP(ip.String())
-	d.address(ip)
+	d.status.setIP(d.place.Cloud.String())
+	d.address(d.place.Cloud)
 	return nil
 }
 

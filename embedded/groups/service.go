@@ -19,6 +19,7 @@ import (
 
 	"frankenetes.dev/embedded/arm"
 	"frankenetes.dev/embedded/dns"
+	"frankenetes.dev/embedded/network"
 	"frankenetes.dev/embedded/store"
 )
 
@@ -40,6 +41,8 @@ type Options struct {
 	MountMemory func(dir string) error
 	// Dial connects to a TCP address in a network namespace; nil means just that.
 	Dial func(ctx context.Context, netns, address string) (net.Conn, error)
+	// Network gives groups their addresses and opens their ports.
+	Network Network
 	// Zone gets the groups' names, Resolver is the address of the DNS that serves it.
 	Zone     *dns.Zone
 	Resolver netip.Addr
@@ -76,6 +79,7 @@ type group struct {
 	mu         sync.Mutex
 	record     record
 	deployment *deployment // nil while nothing of it is in the runtime
+	place      network.Place
 	published  *published
 	removed    bool // its record goes, or has gone, from the store
 }
@@ -88,6 +92,7 @@ func New(o Options) *Service {
 	watcher := newWatcher(o.Runtime, o.Log)
 	s.engine = &engine{cri: o.Runtime, images: o.Images, watcher: watcher, cgroups: o.Cgroups, shares: o.Shares, paths: o.Paths, isolation: o.Isolation,
 		resolver: o.Resolver, registry: o.Registry, mountMemory: o.MountMemory, dial: o.Dial, log: o.Log}
+	s.engine.expose = s.expose
 	if s.engine.mountMemory == nil {
 		s.engine.mountMemory = mountTmpfs
 	}
@@ -167,6 +172,18 @@ func (s *Service) resumeGroup(ctx context.Context, g *group, found *found, inRun
 	if r.Stopped || r.Result != nil {
 		return
 	}
+	before := r.Addresses
+	if err := s.join(g); err != nil {
+		s.options.Log.Error("group does not resume", "group", g.key, "error", err)
+		return
+	}
+	if found != nil && r.Addresses != before {
+		// It runs at an address that the cloud does not have any more.
+		if err := s.engine.removeDeployment(ctx, r.UID, 0); err != nil {
+			s.options.Log.Error("group of another network is not removed", "group", g.key, "error", err)
+		}
+		found = nil
+	}
 	s.options.Log.Info("group resumes", "group", g.key, "adopted", found != nil)
 	s.deploy(g, found)
 }
@@ -176,7 +193,7 @@ func (s *Service) deploy(g *group, found *found) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	spec := g.record.Group
-	d := &deployment{key: g.key, uid: g.record.UID, group: &spec, status: newStatus(&spec, time.Now().UTC().Truncate(time.Second))}
+	d := &deployment{key: g.key, uid: g.record.UID, group: &spec, status: newStatus(&spec, time.Now().UTC().Truncate(time.Second)), place: g.place}
 	name := spec.fqdn()
 	if name != "" {
 		s.options.Zone.Expect(name)
@@ -211,6 +228,7 @@ func (s *Service) ended(g *group, d *deployment) {
 	}
 	g.deployment = nil
 	g.record.Result = &result
+	s.leave(g.key, d.uid)
 	if name := d.group.fqdn(); name != "" {
 		s.options.Zone.Remove(name)
 	}

@@ -11,6 +11,7 @@ import (
 
 	"frankenetes.dev/embedded/dns"
 	"frankenetes.dev/embedded/identity"
+	"frankenetes.dev/embedded/network"
 	"frankenetes.dev/embedded/store"
 )
 
@@ -53,6 +54,54 @@ func (s fakeShares) SharePath(account, share, key string) (string, error) {
 	return s.dir, nil
 }
 
+// fakeNetwork gives out 10.77.0.1 and so on, and remembers who has what.
+type fakeNetwork struct {
+	mu      sync.Mutex
+	serial  byte
+	members map[string]network.Place
+	open    map[string][]network.Opening
+}
+
+func newFakeNetwork() *fakeNetwork {
+	return &fakeNetwork{members: map[string]network.Place{}, open: map[string][]network.Opening{}}
+}
+
+func (n *fakeNetwork) Join(r network.Request) (network.Place, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if p, ok := n.members[r.Deployment]; ok {
+		return p, nil
+	}
+	p := network.Place{Addresses: r.Last}
+	if !p.Cloud.IsValid() {
+		n.serial++
+		p.Cloud = netip.AddrFrom4([4]byte{10, 77, 0, n.serial})
+	}
+	n.members[r.Deployment] = p
+	return p, nil
+}
+
+func (n *fakeNetwork) Expose(deployment string, ports []network.Opening) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.open[deployment] = ports
+	return nil
+}
+
+func (n *fakeNetwork) Leave(deployment string) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	delete(n.members, deployment)
+	delete(n.open, deployment)
+	return nil
+}
+
+func (n *fakeNetwork) count() int {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return len(n.members)
+}
+
 // fakeIdentities knows one identity, and which groups have one of their own.
 type fakeIdentities struct {
 	mu  sync.Mutex
@@ -92,6 +141,7 @@ const testImage = "frankenetes.internal/test:1"
 type world struct {
 	runtime    *fakeRuntime
 	cgroups    *fakeCgroups
+	network    *fakeNetwork
 	zone       *dns.Zone
 	identities *fakeIdentities
 	store      *store.Store
@@ -100,7 +150,7 @@ type world struct {
 }
 
 func newWorld(t *testing.T) *world {
-	w := &world{runtime: newFakeRuntime(testImage), cgroups: &fakeCgroups{live: map[string]bool{}}, zone: dns.NewZone(), identities: &fakeIdentities{own: map[string]bool{}}, dir: t.TempDir()}
+	w := &world{runtime: newFakeRuntime(testImage), cgroups: &fakeCgroups{live: map[string]bool{}}, network: newFakeNetwork(), zone: dns.NewZone(), identities: &fakeIdentities{own: map[string]bool{}}, dir: t.TempDir()}
 	var err error
 	if w.store, err = store.Open(filepath.Join(w.dir, "db")); err != nil {
 		t.Fatal(err)
@@ -110,7 +160,7 @@ func newWorld(t *testing.T) *world {
 	w.options = Options{
 		Store: w.store, Identities: w.identities, Shares: fakeShares{w.dir}, Runtime: cri, Images: images, Cgroups: w.cgroups,
 		Paths:       Paths{Volumes: filepath.Join(w.dir, "volumes"), Logs: filepath.Join(w.dir, "logs"), Memory: filepath.Join(w.dir, "memory")},
-		MountMemory: func(string) error { return nil }, Zone: w.zone, Resolver: netip.MustParseAddr("10.77.0.1"),
+		MountMemory: func(string) error { return nil }, Network: w.network, Zone: w.zone, Resolver: netip.MustParseAddr("10.77.0.1"),
 		PublishOn: netip.MustParseAddr("127.0.0.1"), Location: "local", Tenant: testTenant, DNSSuffix: "azurecontainer.io", Registry: "frankenetes.internal",
 		Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
 	}

@@ -2,34 +2,31 @@ package network
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+
+	"frankenetes.dev/embedded/network/attach"
 )
 
-// WriteCNI writes the network configuration list that joins a group to the
-// bridge. dir is read by containerd; leases holds one file for each address
-// given out.
-func WriteCNI(o Options, dir, leases string) error {
-	for _, d := range []string{dir, leases} {
-		if err := os.MkdirAll(d, 0o700); err != nil {
-			return fmt.Errorf("make network directory: %w", err)
-		}
+// WriteCNI writes, into the directory that containerd reads, the network
+// configuration that joins a group to the network. What differs from group to
+// group comes with its sandbox. plugins is the directory of the programs.
+func WriteCNI(id, dir, plugins string) error {
+	program := filepath.Join(plugins, attach.Plugin)
+	if _, err := os.Stat(program); errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("the program %s is missing: `make build` makes it, or `go build -o %s ./cmd/join`", program, program)
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("make network directory: %w", err)
 	}
 	list, err := json.MarshalIndent(map[string]any{
 		"cniVersion": "1.0.0",
-		"name":       o.Bridge(),
+		"name":       prefix(id),
 		"plugins": []any{map[string]any{
-			"type":      "bridge",
-			"bridge":    o.Bridge(),
-			"isGateway": false, // the daemon made the bridge and its address
-			"ipMasq":    false, // and the firewall
-			"ipam": map[string]any{
-				"type":    "host-local",
-				"dataDir": leases,
-				"ranges":  []any{[]any{map[string]any{"subnet": o.Subnet.String(), "gateway": o.Gateway().String()}}},
-				"routes":  []any{map[string]any{"dst": "0.0.0.0/0"}},
-			},
+			"type":         attach.Plugin,
+			"capabilities": map[string]bool{attach.Capability: true},
 		}},
 	}, "", "  ")
 	if err != nil {

@@ -1,8 +1,7 @@
 package network
 
 import (
-	"errors"
-	"fmt"
+	"net/netip"
 
 	"github.com/google/nftables"
 	"github.com/google/nftables/binaryutil"
@@ -10,60 +9,82 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// firewallUp writes the cloud's table anew, in one transaction:
+// The sets of the host's table.
+const (
+	// sourcesSet holds the interface and the address of every group: what
+	// comes from elsewhere, or as someone else, is dropped.
+	sourcesSet = "sources"
+	// openSet holds address, protocol and port of what groups have opened.
+	openSet = "open"
+)
+
+// tableName is the name of the cloud's own nftables table.
+func tableName(id string) string { return "frankenetes_" + id }
+
+// firewallUp writes the cloud's table:
 //
+//   - a packet must come from the interface and the address of one group;
 //   - what a group sends to a service arrives at the port where that listens;
-//   - what it sends beyond the bridge leaves with the host's address;
+//   - what it sends to the world leaves with the host's address;
 //   - of the host itself it reaches the cloud's own services and nothing else;
-//   - nobody beyond the bridge but the host reaches a group: neither another
-//     network that the host is in, nor the groups of another cloud.
-func firewallUp(o Options) error {
-	c, err := nftables.New()
-	if err != nil {
-		return fmt.Errorf("open nftables: %w", err)
-	}
-	table := &nftables.Table{Family: nftables.TableFamilyINet, Name: o.table()}
-	// Adding before deleting makes the deletion valid whether or not it exists.
-	c.AddTable(table)
-	c.DelTable(table)
-	c.AddTable(table)
-	redirect(c, table, o)
-	masquerade(c, table, o)
-	guardHost(c, table, o)
-	guardGroups(c, table, o)
-	if err := c.Flush(); err != nil {
-		return fmt.Errorf("write nftables table %s: %w", o.table(), err)
-	}
-	return nil
+//   - other groups, and the host, reach the ports that a group has opened;
+//   - nobody else reaches a group or the gateway.
+func firewallUp(o Options) (*table, error) {
+	t := &table{name: tableName(o.ID)}
+	sources := &nftables.Set{Name: sourcesSet, Concatenation: true,
+		KeyType: nftables.MustConcatSetType(nftables.TypeIFName, nftables.TypeIPAddr)}
+	open := &nftables.Set{Name: openSet, Concatenation: true,
+		KeyType: nftables.MustConcatSetType(nftables.TypeIPAddr, nftables.TypeInetProto, nftables.TypeInetService)}
+	err := t.write([]*nftables.Set{sources, open}, func(c *nftables.Conn, nt *nftables.Table) {
+		r := &rules{c: c, table: nt, options: o, ours: []byte(prefix(o.ID)), open: open}
+		r.network, r.mask = o.Pool.Masked().Addr().AsSlice(), binaryutil.BigEndian.PutUint32(^uint32(0)<<(32-o.Pool.Bits()))
+		r.checkSource(sources)
+		r.redirect()
+		r.masquerade()
+		r.guardHost()
+		r.guardGroups()
+		r.guardFromHost()
+	})
+	return t, err
 }
 
-func firewallDown(o Options) error {
-	c, err := nftables.New()
-	if err != nil {
-		return fmt.Errorf("open nftables: %w", err)
-	}
-	c.DelTable(&nftables.Table{Family: nftables.TableFamilyINet, Name: o.table()})
-	if err := c.Flush(); err != nil && !errors.Is(err, unix.ENOENT) {
-		return fmt.Errorf("remove nftables table %s: %w", o.table(), err)
-	}
-	return nil
+// rules writes the chains of the host's table.
+type rules struct {
+	c             *nftables.Conn
+	table         *nftables.Table
+	options       Options
+	ours          []byte // how the names of the cloud's interfaces start
+	network, mask []byte // of the pool
+	open          *nftables.Set
+}
+
+func (r *rules) chain(name string, kind nftables.ChainType, hook *nftables.ChainHook, priority *nftables.ChainPriority) *nftables.Chain {
+	return r.c.AddChain(&nftables.Chain{Name: name, Table: r.table, Type: kind, Hooknum: hook, Priority: priority})
+}
+
+// checkSource comes before everything else, connection tracking included.
+func (r *rules) checkSource(sources *nftables.Set) {
+	chain := r.chain("sources", nftables.ChainTypeFilter, nftables.ChainHookPrerouting, nftables.ChainPriorityRaw)
+	rule(r.c, chain, in(r.ours), notIPv4(), drop())
+	rule(r.c, chain, in(r.ours), fromSource(sources), accept())
+	rule(r.c, chain, in(r.ours), drop())
 }
 
 // redirect sends what is meant for a service to where it listens.
-func redirect(c *nftables.Conn, table *nftables.Table, o Options) {
-	chain := c.AddChain(&nftables.Chain{Name: "prerouting", Table: table, Type: nftables.ChainTypeNAT,
-		Hooknum: nftables.ChainHookPrerouting, Priority: nftables.ChainPriorityNATDest})
-	for _, s := range o.Services {
-		to := o.Gateway()
-		if s.Address.IsValid() {
-			to = s.Address
-		} else if s.Port == s.Listens {
-			continue
-		}
-		rule(c, chain, from(o.Bridge()), ipv4(), destination(to.AsSlice()), protocol(s.protocol()), port(s.Port), []expr.Any{
-			&expr.Immediate{Register: 1, Data: binaryutil.BigEndian.PutUint16(s.Listens)},
-			&expr.Redir{RegisterProtoMin: 1},
-		})
+func (r *rules) redirect() {
+	chain := r.chain("services", nftables.ChainTypeNAT, nftables.ChainHookPrerouting, nftables.ChainPriorityNATDest)
+	for _, s := range r.options.Services {
+		rule(r.c, chain, in(r.ours), ipv4(), destination(s.Address.AsSlice()), protocol(s.protocol()), port(s.Port),
+			toPort(Gateway(r.options.Pool), s.Listens))
+	}
+}
+
+// toPort changes where a connection goes.
+func toPort(to netip.Addr, port uint16) []expr.Any {
+	return []expr.Any{
+		&expr.Immediate{Register: register4, Data: to.AsSlice()},
+		&expr.Immediate{Register: register4 + 1, Data: binaryutil.BigEndian.PutUint16(port)},
+		&expr.NAT{Type: expr.NATTypeDestNAT, Family: unix.NFPROTO_IPV4, RegAddrMin: register4, RegProtoMin: register4 + 1},
 	}
 }
 
@@ -74,109 +95,48 @@ func (s Service) protocol() byte {
 	return unix.IPPROTO_TCP
 }
 
-func masquerade(c *nftables.Conn, table *nftables.Table, o Options) {
-	chain := c.AddChain(&nftables.Chain{Name: "postrouting", Table: table, Type: nftables.ChainTypeNAT,
-		Hooknum: nftables.ChainHookPostrouting, Priority: nftables.ChainPriorityNATSource})
-	mask := binaryutil.BigEndian.PutUint32(^uint32(0) << (32 - o.Subnet.Bits()))
-	rule(c, chain, ipv4(), []expr.Any{
-		&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseNetworkHeader, Offset: 12, Len: 4}, // source address
-		&expr.Bitwise{SourceRegister: 1, DestRegister: 1, Len: 4, Mask: mask, Xor: make([]byte, 4)},
-		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: o.Subnet.Masked().Addr().AsSlice()},
-		&expr.Meta{Key: expr.MetaKeyOIFNAME, Register: 1},
-		&expr.Cmp{Op: expr.CmpOpNeq, Register: 1, Data: ifname(o.Bridge())},
-		&expr.Masq{},
-	})
+func (r *rules) masquerade() {
+	chain := r.chain("world", nftables.ChainTypeNAT, nftables.ChainHookPostrouting, nftables.ChainPriorityNATSource)
+	rule(r.c, chain, ipv4(), sourceIn(r.network, r.mask), elseOut(r.ours), []expr.Any{&expr.Masq{}})
 }
 
-func guardHost(c *nftables.Conn, table *nftables.Table, o Options) {
-	chain := c.AddChain(&nftables.Chain{Name: "input", Table: table, Type: nftables.ChainTypeFilter,
-		Hooknum: nftables.ChainHookInput, Priority: nftables.ChainPriorityFilter})
-	accept := []expr.Any{&expr.Verdict{Kind: expr.VerdictAccept}}
-	rule(c, chain, from(o.Bridge()), established(), accept)
-	rule(c, chain, from(o.Bridge()), ipv4(), protocol(unix.IPPROTO_ICMP), accept)
-	gateway := destination(o.Gateway().AsSlice())
-	for _, s := range o.Services {
-		rule(c, chain, from(o.Bridge()), ipv4(), gateway, protocol(s.protocol()), port(s.Listens), accept)
+func (r *rules) guardHost() {
+	chain := r.chain("host", nftables.ChainTypeFilter, nftables.ChainHookInput, nftables.ChainPriorityFilter)
+	gateway := destination(Gateway(r.options.Pool).AsSlice())
+	// Linux takes packets for an address of its own on any interface.
+	rule(r.c, chain, elseIn(padded("lo")), elseIn(r.ours), ipv4(), gateway, drop())
+	rule(r.c, chain, in(r.ours), established(), accept())
+	for _, s := range r.options.Services {
+		rule(r.c, chain, in(r.ours), ipv4(), sourceIn(r.network, r.mask), gateway, protocol(s.protocol()), port(s.Listens), accept())
 	}
-	rule(c, chain, from(o.Bridge()), []expr.Any{&expr.Verdict{Kind: expr.VerdictDrop}})
+	rule(r.c, chain, in(r.ours), drop())
 }
 
-// guardGroups drops what would be passed on to the bridge, answers left out.
-// What the host itself sends is not passed on.
-func guardGroups(c *nftables.Conn, table *nftables.Table, o Options) {
-	chain := c.AddChain(&nftables.Chain{Name: "forward", Table: table, Type: nftables.ChainTypeFilter,
-		Hooknum: nftables.ChainHookForward, Priority: nftables.ChainPriorityFilter})
-	towards := []expr.Any{
-		&expr.Meta{Key: expr.MetaKeyOIFNAME, Register: 1},
-		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: ifname(o.Bridge())},
-	}
-	elsewhere := []expr.Any{
-		&expr.Meta{Key: expr.MetaKeyIIFNAME, Register: 1},
-		&expr.Cmp{Op: expr.CmpOpNeq, Register: 1, Data: ifname(o.Bridge())},
-	}
-	rule(c, chain, towards, established(), []expr.Any{&expr.Verdict{Kind: expr.VerdictAccept}})
-	rule(c, chain, towards, elsewhere, []expr.Any{&expr.Verdict{Kind: expr.VerdictDrop}})
+// guardGroups decides about what the host passes on.
+func (r *rules) guardGroups() {
+	chain := r.chain("groups", nftables.ChainTypeFilter, nftables.ChainHookForward, nftables.ChainPriorityFilter)
+	rule(r.c, chain, in(r.ours), established(), accept())
+	rule(r.c, chain, out(r.ours), established(), accept())
+	rule(r.c, chain, in(r.ours), ipv4(), sourceBeyond(r.network, r.mask), drop())
+	rule(r.c, chain, in(r.ours), out(r.ours), ipv4(), toOpen(r.open), accept())
+	rule(r.c, chain, out(r.ours), drop())
 }
 
-// rule adds a rule made of parts, each a match or a verdict.
-func rule(c *nftables.Conn, chain *nftables.Chain, parts ...[]expr.Any) {
-	var all []expr.Any
-	for _, p := range parts {
-		all = append(all, p...)
-	}
-	c.AddRule(&nftables.Rule{Table: chain.Table, Chain: chain, Exprs: all})
+// guardFromHost decides about what the host itself sends.
+func (r *rules) guardFromHost() {
+	chain := r.chain("operator", nftables.ChainTypeFilter, nftables.ChainHookOutput, nftables.ChainPriorityFilter)
+	rule(r.c, chain, out(r.ours), established(), accept())
+	rule(r.c, chain, out(r.ours), ipv4(), toOpen(r.open), accept())
+	rule(r.c, chain, out(r.ours), drop())
 }
 
-// from matches what arrives on an interface.
-func from(name string) []expr.Any {
-	return []expr.Any{
-		&expr.Meta{Key: expr.MetaKeyIIFNAME, Register: 1},
-		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: ifname(name)},
-	}
+// sourceKey and openKey are the elements of the two sets; every part fills
+// whole registers of four bytes.
+func sourceKey(link string, a netip.Addr) string {
+	return string(padded(link)) + string(a.AsSlice())
 }
 
-func ipv4() []expr.Any {
-	return []expr.Any{
-		&expr.Meta{Key: expr.MetaKeyNFPROTO, Register: 1},
-		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: []byte{unix.NFPROTO_IPV4}},
-	}
-}
-
-func destination(addr []byte) []expr.Any {
-	return []expr.Any{
-		&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseNetworkHeader, Offset: 16, Len: 4},
-		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: addr},
-	}
-}
-
-func protocol(number byte) []expr.Any {
-	return []expr.Any{
-		&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: 1},
-		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: []byte{number}},
-	}
-}
-
-// port matches the destination port of TCP and UDP.
-func port(number uint16) []expr.Any {
-	return []expr.Any{
-		&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseTransportHeader, Offset: 2, Len: 2},
-		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: binaryutil.BigEndian.PutUint16(number)},
-	}
-}
-
-// established matches answers to connections that the host opened.
-func established() []expr.Any {
-	mask := binaryutil.NativeEndian.PutUint32(expr.CtStateBitESTABLISHED | expr.CtStateBitRELATED)
-	return []expr.Any{
-		&expr.Ct{Key: expr.CtKeySTATE, Register: 1},
-		&expr.Bitwise{SourceRegister: 1, DestRegister: 1, Len: 4, Mask: mask, Xor: make([]byte, 4)},
-		&expr.Cmp{Op: expr.CmpOpNeq, Register: 1, Data: make([]byte, 4)},
-	}
-}
-
-// ifname is an interface's name as the kernel compares it: padded with zeros.
-func ifname(name string) []byte {
-	b := make([]byte, unix.IFNAMSIZ)
-	copy(b, name)
-	return b
+func openKey(a netip.Addr, p Opening) string {
+	number := binaryutil.BigEndian.PutUint16(p.Port)
+	return string(a.AsSlice()) + string([]byte{p.protocol(), 0, 0, 0, number[0], number[1], 0, 0})
 }

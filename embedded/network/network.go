@@ -1,76 +1,116 @@
-// Package network gives container groups addresses: a bridge of the cloud's
-// own, the firewall around it, and ports published on the host's loopback. It
-// exists apart from containerd because the bridge must be there, with the
-// cloud's own services listening on it, before the first group is.
+// Package network gives container groups their addresses and decides who
+// reaches whom: the groups of a public cloud, those of virtual networks, the
+// host, and everyone beyond it. It exists apart from containerd because all of
+// it must be there, with the cloud's own services listening on it, before the
+// first group is.
 //
-// Everything is named by the cloud's id, so that several clouds on one host do
-// not meet.
+// DESIGN.md says how it is built. Everything is named by the cloud's id, so
+// that several clouds on one host do not meet, and so that what a crash left
+// is known for what it is.
 package network
 
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/netip"
 	"os"
+	"strconv"
+	"strings"
+	"sync"
 )
 
 // Options say what the network of a cloud looks like.
 type Options struct {
 	// ID is eight hexadecimal digits that no other cloud on this host has.
 	ID string
-	// Subnet is what groups get addresses from; its first address is the
-	// gateway's, which is the host.
-	Subnet netip.Prefix
+	// Pool is what groups get their cloud addresses from, as Claim returned
+	// it; its first address is the gateway's, which is the host.
+	Pool netip.Prefix
 	// Services are what groups may reach on the host: nothing else.
 	Services []Service
+	Log      *slog.Logger
 }
 
 // Service is a service of the cloud as groups see it, and where on the gateway
-// it really listens. They differ so that well-known ports, which others on the
-// host may have, need not be free.
+// it really listens. They differ so that neither well-known ports, which
+// others on the host may have, need to be free, nor any address of a virtual
+// network is taken away from it.
 type Service struct {
 	// UDP says which of the two protocols it is.
 	UDP bool
-	// Address and Port are what groups use; no address means the gateway's.
+	// Address and Port are what groups use.
 	Address netip.Addr
 	Port    uint16
 	// Listens is the port on the gateway's address.
 	Listens uint16
 }
 
-// MetadataAddress is where a group finds its instance metadata, port 80.
-var MetadataAddress = netip.AddrFrom4([4]byte{169, 254, 169, 254})
+var (
+	// MetadataAddress is where a group finds its instance metadata, port 80.
+	MetadataAddress = netip.AddrFrom4([4]byte{169, 254, 169, 254})
+	// ServiceAddress is where a group finds every other service of the cloud,
+	// DNS above all: the address that Azure has for it in every network.
+	ServiceAddress = netip.AddrFrom4([4]byte{168, 63, 129, 16})
+)
 
-// Bridge returns the name of the bridge.
-func (o Options) Bridge() string { return "fk" + o.ID }
+// Gateway returns the first address of a pool.
+func Gateway(pool netip.Prefix) netip.Addr { return pool.Masked().Addr().Next() }
 
-// table is the name of the cloud's own nftables table.
-func (o Options) table() string { return "frankenetes_" + o.ID }
+// The names of a cloud's interfaces start with its prefix; one letter tells
+// those of groups from those of virtual networks, and a number follows.
+func prefix(id string) string                { return "fk" + id }
+func groupLink(id string, number int) string { return fmt.Sprintf("%sg%03x", prefix(id), number) }
 
-// Gateway returns the host's address on the bridge.
-func (o Options) Gateway() netip.Addr { return Gateway(o.Subnet) }
+// Network is the network of a running cloud. It is safe for concurrent use.
+type Network struct {
+	options  Options
+	firewall *table
 
-// Gateway returns the first address of a subnet.
-func Gateway(subnet netip.Prefix) netip.Addr { return subnet.Masked().Addr().Next() }
+	mu      sync.Mutex
+	pool    *pool
+	members map[string]*member // by deployment
+	settled bool
+}
+
+// Up makes the gateway and the firewall, or makes them right. What an earlier
+// daemon let through is let through on, until Settle is called.
+func Up(o Options) (*Network, error) {
+	n := &Network{options: o, members: map[string]*member{}, pool: newPool(o.Pool, 2)}
+	if err := gatewayUp(o); err != nil {
+		return nil, err
+	}
+	if err := forward(); err != nil {
+		return nil, err
+	}
+	var err error
+	if n.firewall, err = firewallUp(o); err != nil {
+		return nil, err
+	}
+	return n, nil
+}
+
+// Settle removes what belongs to no group that has joined.
+func (n *Network) Settle() error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.settled = true
+	var errs []error
+	used := map[string]bool{prefix(n.options.ID): true}
+	for _, m := range n.members {
+		used[m.place.Link] = true
+	}
+	errs = append(errs, removeLinks(n.options.ID, used), n.enforce())
+	return errors.Join(errs...)
+}
+
+// Down removes everything of a cloud. What is absent already is no error.
+func Down(id string, pool netip.Prefix) error {
+	return errors.Join(removeLinks(id, nil), unclaim(pool), removeTable(tableName(id)))
+}
 
 // forwarding is the switch by which Linux passes packets between interfaces.
 const forwarding = "/proc/sys/net/ipv4/ip_forward"
-
-// Up makes the bridge and the firewall, or makes them right.
-func Up(o Options) error {
-	if err := bridgeUp(o); err != nil {
-		return err
-	}
-	if err := forward(); err != nil {
-		return err
-	}
-	return firewallUp(o)
-}
-
-// Down removes both. What is absent already is no error.
-func Down(o Options) error {
-	return errors.Join(firewallDown(o), bridgeDown(o))
-}
 
 // forward switches forwarding on where it is off. It is not switched off again:
 // others may have come to need it.
@@ -79,7 +119,7 @@ func forward() error {
 	if err != nil {
 		return fmt.Errorf("read %s: %w", forwarding, err)
 	}
-	if len(now) > 0 && now[0] == '1' {
+	if strings.TrimSpace(string(now)) == strconv.Itoa(1) {
 		return nil
 	}
 	if err := os.WriteFile(forwarding, []byte("1"), 0); err != nil {

@@ -9,41 +9,102 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 )
 
-func TestFirstFreeSubnet(t *testing.T) {
-	prefixes := func(list ...string) (p []netip.Prefix) {
-		for _, s := range list {
-			p = append(p, netip.MustParsePrefix(s))
-		}
-		return p
-	}
-	for _, c := range []struct {
-		name, last, want string
-		used             []netip.Prefix
-	}{
-		{"nothing is used", "", "10.77.0.0/16", nil},
-		{"the first is the host's", "", "10.78.0.0/16", prefixes("10.77.3.0/24")},
-		{"routes cover the first three", "", "10.80.0.0/16", prefixes("10.76.0.0/14")},
-		{"the last one is kept", "10.99.0.0/16", "10.99.0.0/16", prefixes("10.77.0.0/16")},
-		{"the last one is used by now", "10.99.0.0/16", "10.77.0.0/16", prefixes("10.99.0.1/32")},
+func TestPoolsThatTheHostDoesNotUse(t *testing.T) {
+	for _, c := range []struct{ name, last, used, first string }{
+		{"nothing is used", "", "", "198.18.0.0/20"},
+		{"the first is the host's", "", "198.18.3.0/24", "198.18.16.0/20"},
+		{"routes cover the first four", "", "198.18.0.0/18", "198.18.64.0/20"},
+		{"the last one is kept", "198.19.0.0/20", "198.18.0.0/16", "198.19.0.0/20"},
+		{"the last one is used by now", "198.19.0.0/20", "198.19.0.1/32", "198.18.0.0/20"},
+		{"the last one was of another range", "10.77.0.0/16", "", "198.18.0.0/20"},
+		{"everything is used", "", "198.0.0.0/8", ""},
 	} {
 		var last netip.Prefix
 		if c.last != "" {
 			last = netip.MustParsePrefix(c.last)
 		}
-		if got, err := firstFree(last, c.used); err != nil || got.String() != c.want {
-			t.Errorf("%s: %s, %v; want %s", c.name, got, err, c.want)
+		var used []netip.Prefix
+		if c.used != "" {
+			used = append(used, netip.MustParsePrefix(c.used))
+		}
+		got := ""
+		if list := candidates(last, used); len(list) > 0 {
+			got = list[0].String()
+		}
+		if got != c.first {
+			t.Errorf("%s: %q, want %q", c.name, got, c.first)
 		}
 	}
-	if _, err := firstFree(netip.Prefix{}, prefixes("10.0.0.0/8")); !errors.Is(err, ErrNoSubnet) {
-		t.Errorf("everything is used: %v", err)
+	if all := candidates(netip.Prefix{}, nil); len(all) != 32 || all[31].String() != "198.19.240.0/20" {
+		t.Errorf("all candidates: %v", all)
 	}
-	if got := Gateway(netip.MustParsePrefix("10.77.0.0/16")); got != netip.MustParseAddr("10.77.0.1") {
+	if got := Gateway(netip.MustParsePrefix("198.18.16.0/20")); got.String() != "198.18.16.1" {
 		t.Errorf("gateway %s", got)
+	}
+}
+
+func TestAddressesGoRound(t *testing.T) {
+	p := newPool(netip.MustParsePrefix("198.18.0.0/29"), 2)
+	take := func(wanted string) string {
+		t.Helper()
+		var w netip.Addr
+		if wanted != "" {
+			w = netip.MustParseAddr(wanted)
+		}
+		a, err := p.take(w)
+		if err != nil {
+			return err.Error()
+		}
+		return a.String()
+	}
+	if first, second := take(""), take(""); first != "198.18.0.2" || second != "198.18.0.3" {
+		t.Errorf("the first two: %s, %s", first, second)
+	}
+	p.giveBack(netip.MustParseAddr("198.18.0.2"))
+	if got := take(""); got != "198.18.0.4" {
+		t.Errorf("an address that has just been given back was given out: %s", got)
+	}
+	if got := take("198.18.0.2"); got != "198.18.0.2" {
+		t.Errorf("the address of the last time: %s", got)
+	}
+	for _, wanted := range []string{"198.18.0.2", "198.18.0.7", "10.0.0.1"} { // taken, the range's last, of elsewhere
+		if got := take(wanted); got == wanted {
+			t.Errorf("got %s", got)
+		}
+	}
+	if got := take(""); got != ErrNoAddress.Error() {
+		t.Errorf("got %s out of a full range", got)
+	}
+}
+
+func TestSetsChangeByTheDifference(t *testing.T) {
+	has := elements{"stays": "1", "goes": "", "changes": "1"}
+	want := elements{"stays": "1", "changes": "2", "comes": ""}
+	gone, come, all := difference(has, want, false)
+	if diff := cmp.Diff([]elements{{"goes": "", "changes": "1"}, {"changes": "2", "comes": ""}, want}, []elements{gone, come, all}); diff != "" {
+		t.Error(diff)
+	}
+	// A new daemon adds to what an earlier one had, until it knows all groups.
+	gone, come, all = difference(has, want, true)
+	wantAll := elements{"stays": "1", "goes": "", "changes": "2", "comes": ""}
+	if diff := cmp.Diff([]elements{{"changes": "1"}, {"changes": "2", "comes": ""}, wantAll}, []elements{gone, come, all}); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestElementsFillWholeRegisters(t *testing.T) {
+	addr := netip.MustParseAddr("198.18.0.2")
+	if got, want := openKey(addr, Opening{UDP: true, Port: 0x1234}), "\xc6\x12\x00\x02\x11\x00\x00\x00\x12\x34\x00\x00"; got != want {
+		t.Errorf("%x, want %x", got, want)
+	}
+	if got, want := sourceKey("fk0g002", addr), "fk0g002\x00\x00\x00\x00\x00\x00\x00\x00\x00\xc6\x12\x00\x02"; got != want {
+		t.Errorf("%x, want %x", got, want)
 	}
 }
 
@@ -132,32 +193,35 @@ func TestPublishedPort(t *testing.T) {
 
 func TestWriteCNI(t *testing.T) {
 	dir := t.TempDir()
-	o := Options{ID: "01234567", Subnet: netip.MustParsePrefix("10.99.0.0/16")}
-	if err := WriteCNI(o, filepath.Join(dir, "cni"), filepath.Join(dir, "leases")); err != nil {
+	conf, plugins := filepath.Join(dir, "cni"), filepath.Join(dir, "plugins")
+	if err := WriteCNI("01234567", conf, plugins); err == nil || !strings.Contains(err.Error(), "is missing") {
+		t.Errorf("without the plugin: %v", err)
+	}
+	if err := os.Mkdir(plugins, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	data, err := os.ReadFile(filepath.Join(dir, "cni", "10-frankenetes.conflist"))
+	if err := os.WriteFile(filepath.Join(plugins, "frankenetes"), nil, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := WriteCNI("01234567", conf, plugins); err != nil {
+		t.Fatal(err)
+	}
+	data, err := os.ReadFile(filepath.Join(conf, "10-frankenetes.conflist"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	var list struct {
+	var got struct {
 		Name    string
 		Plugins []struct {
-			Type, Bridge string
-			IPMasq       bool
-			IPAM         struct {
-				Type, DataDir string
-				Ranges        [][]struct{ Subnet, Gateway string }
-			}
+			Type         string
+			Capabilities map[string]bool
 		}
 	}
-	if err := json.Unmarshal(data, &list); err != nil {
+	if err := json.Unmarshal(data, &got); err != nil {
 		t.Fatal(err)
 	}
-	p := list.Plugins[0]
-	got := []string{list.Name, p.Type, p.Bridge, p.IPAM.Type, p.IPAM.DataDir, p.IPAM.Ranges[0][0].Subnet, p.IPAM.Ranges[0][0].Gateway}
-	want := []string{"fk01234567", "bridge", "fk01234567", "host-local", filepath.Join(dir, "leases"), "10.99.0.0/16", "10.99.0.1"}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Error(diff)
+	if got.Name != "fk01234567" || len(got.Plugins) != 1 || got.Plugins[0].Type != "frankenetes" ||
+		!got.Plugins[0].Capabilities["io.kubernetes.cri.pod-annotations"] {
+		t.Errorf("%s", data)
 	}
 }

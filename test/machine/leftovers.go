@@ -34,13 +34,13 @@ func (m *Machine) Traces() Traces {
 }
 
 // Groups lists what is left of container groups: processes, cgroups, network
-// namespaces, mounts and bridge ports.
+// namespaces, mounts and interfaces.
 func (tr Traces) Groups(t *testing.T) []string {
 	t.Helper()
 	var left []string
 	left = append(left, tr.processes(t)...)
 	left = append(left, tr.containers()...)
-	left = append(left, tr.ports(t)...)
+	left = append(left, tr.interfaces(t)...)
 	for _, m := range mounts(t) {
 		if strings.Contains(m, tr.tag) || strings.Contains(m, tr.home) {
 			left = append(left, "mount "+m)
@@ -68,15 +68,13 @@ func (tr Traces) processes(t *testing.T) []string {
 	return left
 }
 
-// containers finds what the container runtime still knows, and addresses that
-// are still taken.
+// containers finds what the container runtime still knows.
 func (tr Traces) containers() []string {
 	var left []string
 	for _, pattern := range []string{
 		"c/io.containerd.runtime.v2.task/k8s.io/*",
 		"c/io.containerd.grpc.v1.cri/sandboxes/*",
 		"c/io.containerd.grpc.v1.cri/containers/*",
-		"leases/*/10.*",
 	} {
 		found, _ := filepath.Glob("/run/frankenetes/" + tr.tag + "/" + pattern)
 		left = append(left, found...)
@@ -84,20 +82,14 @@ func (tr Traces) containers() []string {
 	return left
 }
 
-// ports finds what is plugged into the cloud's bridge.
-func (tr Traces) ports(t *testing.T) []string {
+// interfaces finds the host's ends of the groups' interfaces and of virtual
+// networks: all that is named like the gateway, and more.
+func (tr Traces) interfaces(t *testing.T) []string {
 	t.Helper()
-	all := links(t)
-	bridge := -1
-	for _, l := range all {
-		if l.Attrs().Name == "fk"+tr.tag {
-			bridge = l.Attrs().Index
-		}
-	}
 	var left []string
-	for _, l := range all {
-		if bridge >= 0 && l.Attrs().MasterIndex == bridge {
-			left = append(left, "bridge port "+l.Attrs().Name)
+	for _, l := range links(t) {
+		if name := l.Attrs().Name; strings.HasPrefix(name, "fk"+tr.tag) && name != "fk"+tr.tag {
+			left = append(left, "interface "+name)
 		}
 	}
 	return left
@@ -109,7 +101,7 @@ func (tr Traces) Cloud(t *testing.T) []string {
 	left := tr.Groups(t)
 	for _, l := range links(t) {
 		if l.Attrs().Name == "fk"+tr.tag {
-			left = append(left, "bridge "+l.Attrs().Name)
+			left = append(left, "gateway "+l.Attrs().Name)
 		}
 	}
 	if _, err := os.Stat("/run/frankenetes/" + tr.tag); err == nil {
