@@ -50,6 +50,7 @@ unit: deps ## Run the unit tests with the race detector
 
 .PHONY: e2e
 e2e: build ## Run the end-to-end tests on real containers (needs root)
+	@hack/azure-cli
 	$(SUDO) env PATH="$$PATH" GOFLAGS=$(GOFLAGS) CGO_ENABLED=0 FRANKENETES_BIN=$(abspath $(BIN)) \
 		$(GO) test -count=1 -p 1 -timeout 30m -v ./test/...
 

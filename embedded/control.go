@@ -55,8 +55,7 @@ func (d *daemon) url(host string) string {
 // for groups. Metadata is for groups alone.
 func (d *daemon) listen() error {
 	gateway, p := network.Gateway(d.pool), d.settings.Ports
-	names := []string{"localhost", domain, managementName, loginName, filesName, "*.file.localhost", "*.file." + domain}
-	secure, err := certificate(d.settings, names, loopback, gateway, network.ServiceAddress)
+	secure, err := certificate(d.settings, []string{"localhost", domain, managementName, loginName, filesName}, loopback, gateway, network.ServiceAddress)
 	if err != nil {
 		return err
 	}

@@ -139,10 +139,9 @@ func metadataKey(key string) bool {
 	return true
 }
 
-// showMetadata sets the headers of metadata, in lower case as Azure does: the
-// Python client knows them by it.
+// showMetadata sets the headers of metadata.
 func showMetadata(h http.Header, metadata map[string]string) {
 	for name, value := range metadata {
-		h[metadataPrefix+name] = []string{value}
+		h.Set(metadataPrefix+name, value)
 	}
 }

@@ -85,7 +85,7 @@ type shareBody struct {
 func showShare(a account, sh share) shareBody {
 	properties := map[string]any{
 		"shareQuota": sh.QuotaGiB, "accessTier": sh.AccessTier, "enabledProtocols": "SMB",
-		"lastModifiedTime": sh.Modified, "leaseStatus": "unlocked", "leaseState": "available",
+		"lastModifiedTime": sh.Modified, "leaseStatus": "Unlocked", "leaseState": "Available",
 	}
 	if len(sh.Metadata) > 0 {
 		properties["metadata"] = sh.Metadata

@@ -1,6 +1,11 @@
 package cloudtest
 
 import (
+	"encoding/json"
+	"errors"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/to"
 	aci "github.com/Azure/azure-sdk-for-go/sdk/resourcemanager/containerinstance/armcontainerinstance/v2"
@@ -85,5 +90,59 @@ func (c *localCloud) remove(name string) {
 	c.T.Helper()
 	if err := c.conn.DeleteGroup(c.ctx(), resourceGroup, name); err != nil {
 		c.T.Fatal(err)
+	}
+}
+
+// putNoWait asks for a group, and returns when the cloud has accepted it.
+func (c *localCloud) putNoWait(name string, g cloud.Group) {
+	c.T.Helper()
+	if err := c.conn.PutGroup(c.ctx(), resourceGroup, name, g); err != nil {
+		c.T.Fatal(err)
+	}
+}
+
+// await returns a group once it is as it should be. ARM has no event for that.
+func (c *localCloud) await(name, what string, is func(*cloud.Group) bool) *cloud.Group {
+	c.T.Helper()
+	for ctx := c.ctx(); ; {
+		g := c.get(name)
+		if is(g) {
+			return g
+		}
+		select {
+		case <-ctx.Done():
+			c.T.Fatalf("group %s is not %s: %s", name, what, show(g))
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
+// stateOf is the state in a group's instance view.
+func stateOf(g *cloud.Group) string {
+	if view := g.Properties.InstanceView; view != nil && view.State != nil {
+		return *view.State
+	}
+	return ""
+}
+
+// show is a group for people to read.
+func show(g *cloud.Group) string {
+	text, err := json.MarshalIndent(g, "", "  ")
+	if err != nil {
+		return err.Error()
+	}
+	return string(text)
+}
+
+// refused expects that a request is refused with a status and, unless it is
+// empty, a code.
+func (c *localCloud) refused(err error, status int, code string) {
+	c.T.Helper()
+	var e *azcore.ResponseError
+	switch {
+	case !errors.As(err, &e):
+		c.T.Errorf("got %v, want a refusal with %d %s", err, status, code)
+	case e.StatusCode != status || code != "" && e.ErrorCode != code:
+		c.T.Errorf("refused with %d %s, want %d %s", e.StatusCode, e.ErrorCode, status, code)
 	}
 }
