@@ -92,7 +92,7 @@ func run(ctx context.Context, o Options, ready func(cloud.Config)) (err error) {
 	}
 	o.Log.Info("the embedded cloud runs", "endpoint", d.config.ResourceManager, "addresses", d.pool,
 		"groups", d.groups.Count(), "took", time.Since(d.began).Round(time.Millisecond))
-	d.status.set(answers(d.report, d.answerImages, d.answerPrincipals))
+	d.status.set(answers(d.report, d.answerImages, d.answerPrincipals, d.answerLimits))
 	ready(d.config)
 	<-ctx.Done()
 	d.status.set(nil)
@@ -176,6 +176,9 @@ func (d *daemon) up(ctx context.Context) error {
 		return err
 	}
 	d.startGroups()
+	if err := d.startLimits(); err != nil {
+		return err
+	}
 	if err := d.groups.Resume(ctx); err != nil {
 		return err
 	}

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"frankenetes.dev/embedded/isolation"
+	"frankenetes.dev/embedded/limits"
 )
 
 var (
@@ -45,6 +46,8 @@ type Options struct {
 	// Isolation is how groups are kept from the host; empty means as well as
 	// this host can.
 	Isolation isolation.Mode
+	// Limits are what the cloud allows from now on; nil means what it did before.
+	Limits *limits.Limits
 	// Log is the daemon's log; nil means standard error.
 	Log *slog.Logger
 

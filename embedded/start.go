@@ -47,6 +47,9 @@ func Start(ctx context.Context, o Options, command []string) (cloud.Config, erro
 	if errors.Is(err, ErrNotRunning) {
 		err = startNew(ctx, o, command)
 	}
+	if err == nil && o.Limits != nil {
+		err = changeLimits(ctx, o)
+	}
 	if err != nil {
 		return cloud.Config{}, err
 	}

@@ -36,6 +36,8 @@ type Status struct {
 	Isolation isolation.Mode `json:"isolation"`
 	// Groups is the number of container groups, deployed or not.
 	Groups int `json:"groups"`
+	// Limits are what it allows, as limits.Parse reads them.
+	Limits []string `json:"limits"`
 	// Outdated says that the daemon runs another program than the one that
 	// asks: it was replaced since. Containers go on in any case, and the new
 	// one takes over with the next stop and start.
@@ -147,7 +149,7 @@ func (d *daemon) report(ctx context.Context) Status {
 	return Status{
 		Running: true, Isolation: isolated, PID: os.Getpid(), Since: d.began,
 		Home: d.options.Home, ID: d.options.id(), Endpoint: d.url(loopback.String()),
-		Subnet: d.pool.String(), Containerd: version, Groups: d.groups.Count(),
+		Subnet: d.pool.String(), Containerd: version, Groups: d.groups.Count(), Limits: d.groups.Limits().Words(),
 	}
 }
 

@@ -17,6 +17,7 @@ func (s *Service) stop(ctx context.Context, r *arm.Request) (*arm.Response, erro
 		if err := s.halt(ctx, g); err != nil {
 			return nil, err
 		}
+		s.ledger.idle(g.key)
 		d.status.lost(exitKilled)
 		result := d.status.snapshot()
 		g.mu.Lock()
@@ -38,6 +39,9 @@ func (s *Service) start(ctx context.Context, r *arm.Request) (*arm.Response, err
 		if g.live() != nil {
 			return &arm.Response{Status: http.StatusNoContent}, nil
 		}
+		if err := s.ledger.start(g.key, g.definition()); err != nil {
+			return nil, err
+		}
 		if err := s.redeploy(ctx, g, func(*record) {}); err != nil {
 			return nil, err
 		}
@@ -48,6 +52,9 @@ func (s *Service) start(ctx context.Context, r *arm.Request) (*arm.Response, err
 // restart runs all containers anew.
 func (s *Service) restart(ctx context.Context, r *arm.Request) (*arm.Response, error) {
 	return s.act(ctx, r, func(ctx context.Context, g *group) (*arm.Response, error) {
+		if err := s.ledger.start(g.key, g.definition()); err != nil {
+			return nil, err
+		}
 		if err := s.redeploy(ctx, g, func(*record) {}); err != nil {
 			return nil, err
 		}

@@ -372,3 +372,15 @@ func (f *fakeRuntime) PullImage(_ context.Context, r *runtimeapi.PullImageReques
 	f.note("pull %s as %s", r.Image.Image, r.GetAuth().GetUsername())
 	return nil, grpcstatus.Error(codes.Unknown, "registry says no")
 }
+
+func (f *fakeRuntime) ListImages(context.Context, *runtimeapi.ListImagesRequest) (*runtimeapi.ListImagesResponse, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	r := &runtimeapi.ListImagesResponse{}
+	for name, has := range f.images {
+		if has {
+			r.Images = append(r.Images, &runtimeapi.Image{Id: "sha256:" + name, RepoTags: []string{name}})
+		}
+	}
+	return r, nil
+}

@@ -3,6 +3,7 @@ package groups
 import (
 	"context"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -18,12 +19,14 @@ const (
 	// patience is how long an operation waits for another one on the same
 	// group, and a DELETE for its own end, before the client is told to come back.
 	patience = 10 * time.Second
+	// pageSize is how many groups a page of a list has at most.
+	pageSize = 100
 )
 
 // Register adds the operations on container groups to a server.
 func (s *Service) Register(a *arm.Server) {
 	s.arm = a
-	a.Handle(http.MethodGet, subscriptionPath, Type+"/read", s.listAll)
+	a.Handle(http.MethodGet, subscriptionPath, "", s.listAll) // what may be read of it
 	a.Handle(http.MethodGet, resourceGroup, Type+"/read", s.listGroup)
 	a.Handle(http.MethodGet, resource, Type+"/read", s.read)
 	a.Handle(http.MethodPut, resource, Type+"/write", s.put)
@@ -34,6 +37,8 @@ func (s *Service) Register(a *arm.Server) {
 	a.Handle(http.MethodPost, resource+"/restart", Type+"/restart/action", s.restart)
 	a.Handle(http.MethodGet, resource+"/containers/{c}/logs", Type+"/containers/logs/read", s.logs)
 	a.Handle(http.MethodPost, resource+"/containers/{c}/exec", Type+"/containers/exec/action", s.exec)
+	a.Handle(http.MethodGet, resource+"/outboundNetworkDependenciesEndpoints", Type+"/outboundNetworkDependenciesEndpoints/read", s.outbound)
+	s.registerLocations(a)
 	a.OnDeleteResourceGroup(s.deleteResourceGroup)
 }
 
@@ -79,26 +84,29 @@ func (s *Service) read(_ context.Context, r *arm.Request) (*arm.Response, error)
 }
 
 func (s *Service) listAll(_ context.Context, r *arm.Request) (*arm.Response, error) {
-	return s.listed(r, keysOf(r.Var("sub"), "")), nil
+	return s.listed(r, keysOf(r.Var("sub"), ""))
 }
 
 func (s *Service) listGroup(_ context.Context, r *arm.Request) (*arm.Response, error) {
 	if err := s.arm.CheckResourceGroup(r.Var("sub"), r.Var("rg")); err != nil {
 		return nil, err
 	}
-	return s.listed(r, keysOf(r.Var("sub"), r.Var("rg"))), nil
+	return s.listed(r, keysOf(r.Var("sub"), r.Var("rg")))
 }
 
 // listed answers a list operation, which carries no instance views and no
 // groups that the client may not read.
-func (s *Service) listed(r *arm.Request, prefix string) *arm.Response {
-	views := []*Group{}
-	for _, g := range s.list(prefix) {
-		if s.arm.Allowed(r.Principal, Type+"/read", g.key) {
-			views = append(views, g.view(true))
-		}
+func (s *Service) listed(r *arm.Request, prefix string) (*arm.Response, error) {
+	readable := slices.DeleteFunc(s.list(prefix), func(g *group) bool { return !s.arm.Allowed(r.Principal, Type+"/read", g.key) })
+	page, err := arm.Page(r, pageSize, readable, func(g *group) string { return g.key })
+	if err != nil {
+		return nil, err
 	}
-	return &arm.Response{Status: http.StatusOK, Body: map[string]any{"value": views}}
+	views := arm.List[*Group]{Value: []*Group{}, NextLink: page.NextLink}
+	for _, g := range page.Value {
+		views.Value = append(views.Value, g.view(true))
+	}
+	return &arm.Response{Status: http.StatusOK, Body: views}, nil
 }
 
 // view returns the group as clients see it.
@@ -183,6 +191,10 @@ func (s *Service) delete(ctx context.Context, r *arm.Request) (*arm.Response, er
 	if g == nil {
 		unlock()
 		return &arm.Response{Status: http.StatusNoContent}, nil
+	}
+	if err := s.ledger.delete(); err != nil {
+		unlock()
+		return nil, err
 	}
 	last := g.view(false)
 	done := make(chan error, 1)

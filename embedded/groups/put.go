@@ -111,11 +111,14 @@ func (s *Service) create(ctx context.Context, key string, spec *Group) (*group, 
 		return nil, err
 	}
 	g := &group{key: key, record: record{Group: *spec, UID: newUID(), Hash: hash, Created: time.Now().UTC()}}
-	if err := s.claim(key, spec); err != nil {
-		return nil, err
-	}
-	if err := s.publish(g, spec.Tags); err != nil {
+	err = firstError(
+		func() error { return s.claim(key, spec) },
+		func() error { return s.publish(g, spec.Tags) },
+		func() error { return s.ledger.create(key, spec) },
+	)
+	if err != nil {
 		s.unclaim(key)
+		g.published.close()
 		return nil, err
 	}
 	s.mu.Lock()
@@ -155,11 +158,14 @@ func (s *Service) update(ctx context.Context, g *group, spec *Group) error {
 		return invalid("InvalidContainerGroupUpdate", "The updates on container group '%s' are invalid. If you are going to update the os type, restart policy, network profile, "+
 			"CPU, memory or GPU resources for a container group, you must delete it first and then create a new one.", spec.Name)
 	}
-	if err := s.claim(g.key, spec); err != nil {
-		return err
-	}
-	if err = s.publish(g, spec.Tags); err == nil {
-		err = s.redeploy(ctx, g, func(r *record) { r.Group, r.Hash = *spec, hash })
+	err = firstError(
+		func() error { return s.ledger.create(g.key, spec) },
+		func() error { return s.claim(g.key, spec) },
+		func() error { return s.publish(g, spec.Tags) },
+		func() error { return s.redeploy(ctx, g, func(r *record) { r.Group, r.Hash = *spec, hash }) },
+	)
+	if g.live() == nil {
+		s.ledger.idle(g.key)
 	}
 	s.keepOnly(g.key, g.record.Group.fqdn())
 	return err
@@ -228,6 +234,7 @@ func (s *Service) remove(ctx context.Context, g *group) error {
 	s.mu.Lock()
 	delete(s.groups, g.key)
 	s.mu.Unlock()
+	s.ledger.gone(g.key)
 	return s.engine.removeLogs(uid)
 }
 

@@ -2,6 +2,7 @@ package groups
 
 import (
 	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -108,6 +109,12 @@ func TestMalformedBodies(t *testing.T) {
 // send makes a raw request with the operator's token.
 func (c *client) send(t *testing.T, method, url, body string) (int, string) {
 	t.Helper()
+	status, _, answer := c.raw(t, method, url, body)
+	return status, answer
+}
+
+func (c *client) raw(t *testing.T, method, url, body string) (int, http.Header, string) {
+	t.Helper()
 	request := c.request(t, method, url, body)
 	answer, err := c.http.Do(request)
 	if err != nil {
@@ -118,5 +125,5 @@ func (c *client) send(t *testing.T, method, url, body string) (int, string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return answer.StatusCode, string(text)
+	return answer.StatusCode, answer.Header, string(text)
 }

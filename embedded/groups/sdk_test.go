@@ -34,10 +34,13 @@ type client struct {
 	groups         *aci.ContainerGroupsClient
 	insides        *aci.ContainersClient
 	locations      *aci.LocationClient
+	operations     *aci.OperationsClient
 	resourceGroups *armresources.ResourceGroupsClient
 	url            string
 	http           *http.Client
 	token          azcore.TokenCredential
+	options        policy.ClientOptions
+	authority      *identity.Authority
 }
 
 // operate starts the service in a world and signs in to it.
@@ -80,6 +83,7 @@ func (w *world) operate(t *testing.T) *client {
 			manager.ServeHTTP(rw, r)
 		}
 	})
+	c.authority = authority
 	c.signIn(t, server, operator)
 	return c
 }
@@ -90,12 +94,9 @@ func (c *client) signIn(t *testing.T, server *httptest.Server, operator identity
 		ActiveDirectoryAuthorityHost: server.URL + "/",
 		Services:                     map[azcloud.ServiceName]azcloud.ServiceConfiguration{azcloud.ResourceManager: {Endpoint: server.URL, Audience: server.URL}},
 	}}
-	credential, err := azidentity.NewClientSecretCredential(testTenant, operator.ClientID, operator.Secret,
-		&azidentity.ClientSecretCredentialOptions{ClientOptions: options, DisableInstanceDiscovery: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	c.url, c.http, c.token = server.URL, server.Client(), credential
+	c.url, c.http, c.options = server.URL, server.Client(), options
+	credential := c.credential(t, operator)
+	c.token = credential
 	factory, err := aci.NewClientFactory(testSub, credential, &azarm.ClientOptions{ClientOptions: options})
 	if err != nil {
 		t.Fatal(err)
@@ -104,8 +105,19 @@ func (c *client) signIn(t *testing.T, server *httptest.Server, operator identity
 	if c.resourceGroups, err = armresources.NewResourceGroupsClient(testSub, credential, &azarm.ClientOptions{ClientOptions: options}); err != nil {
 		t.Fatal(err)
 	}
-	c.locations = factory.NewLocationClient()
+	c.locations, c.operations = factory.NewLocationClient(), factory.NewOperationsClient()
 	c.resourceGroup(t, "rg")
+}
+
+// credential is what a service principal signs in with.
+func (c *client) credential(t *testing.T, of identity.Credential) azcore.TokenCredential {
+	t.Helper()
+	credential, err := azidentity.NewClientSecretCredential(testTenant, of.ClientID, of.Secret,
+		&azidentity.ClientSecretCredentialOptions{ClientOptions: c.options, DisableInstanceDiscovery: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return credential
 }
 
 func (c *client) resourceGroup(t *testing.T, name string) {

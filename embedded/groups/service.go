@@ -61,6 +61,7 @@ type Service struct {
 	options Options
 	engine  *engine
 	locks   locks
+	ledger  *ledger
 	execs   *execs
 	arm     *arm.Server
 	cancel  context.CancelFunc
@@ -87,7 +88,7 @@ type group struct {
 // New returns a service that follows the runtime's events. Call Resume before
 // the first request and Stop in the end.
 func New(o Options) *Service {
-	s := &Service{options: o, execs: newExecs(), groups: map[string]*group{}, names: map[string]string{}}
+	s := &Service{options: o, execs: newExecs(), ledger: newLedger(o.Location), groups: map[string]*group{}, names: map[string]string{}}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	watcher := newWatcher(o.Runtime, o.Log)
 	s.engine = &engine{cri: o.Runtime, images: o.Images, watcher: watcher, cgroups: o.Cgroups, shares: o.Shares, paths: o.Paths, isolation: o.Isolation,
@@ -118,6 +119,7 @@ func (s *Service) Resume(ctx context.Context) error {
 			return fmt.Errorf("read container group %s: %w", key, err)
 		}
 		s.groups[key] = g
+		s.ledger.known(key)
 		if name := g.record.Group.fqdn(); name != "" {
 			s.names[name] = key
 		}
@@ -200,6 +202,7 @@ func (s *Service) deploy(g *group, found *found) {
 	}
 	d.address = func(addr netip.Addr) { s.moved(g, name, addr) }
 	g.deployment = d
+	s.ledger.deployed(g.key, &spec)
 	g.record.Result, g.removed = nil, false
 	s.engine.deploy(s.ctx, d, found, func() { s.ended(g, d) })
 }
@@ -229,6 +232,7 @@ func (s *Service) ended(g *group, d *deployment) {
 	g.deployment = nil
 	g.record.Result = &result
 	s.leave(g.key, d.uid)
+	s.ledger.idle(g.key)
 	if name := d.group.fqdn(); name != "" {
 		s.options.Zone.Remove(name)
 	}

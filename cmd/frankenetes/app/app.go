@@ -20,6 +20,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"frankenetes.dev/embedded/limits"
 	"frankenetes.dev/fault"
 )
 
@@ -54,6 +55,8 @@ type options struct {
 	home    string
 	// isolation is how the local cloud, if it is started, keeps groups apart.
 	isolation string
+	// limits are what the local cloud is told to allow; nil leaves them alone.
+	limits *limits.Limits
 }
 
 // Run runs the command line and returns its exit code. SIGINT and SIGTERM

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -14,6 +15,7 @@ import (
 	"frankenetes.dev/cloud"
 	"frankenetes.dev/embedded"
 	"frankenetes.dev/embedded/isolation"
+	"frankenetes.dev/embedded/limits"
 	"frankenetes.dev/fault"
 )
 
@@ -32,11 +34,15 @@ func (o *options) cloudCommand() *cobra.Command {
 }
 
 func (o *options) cloudStart() *cobra.Command {
+	var words []string
 	cmd := &cobra.Command{
 		Use: "start", Short: "Start it, with everything that should run", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, cancel := o.withTimeout(cmd.Context())
 			defer cancel()
+			if err := o.setLimits(cmd, words); err != nil {
+				return err
+			}
 			conf, err := o.startCloud(ctx)
 			if err != nil {
 				return err
@@ -49,7 +55,22 @@ func (o *options) cloudStart() *cobra.Command {
 		},
 	}
 	o.isolationFlag(cmd)
+	cmd.Flags().StringArrayVar(&words, "limit", nil, "limits from now on, each with a flag of its own: groups=100, cores=100, capacity=8, "+
+		"creates=100/5m,300/1h, deletes=..., azure (those of a new subscription), none (default: as before)")
 	return cmd
+}
+
+// setLimits takes the limits of a command line, if it has any.
+func (o *options) setLimits(cmd *cobra.Command, words []string) error {
+	if !cmd.Flags().Changed("limit") {
+		return nil
+	}
+	l, err := limits.Parse(words)
+	if err != nil {
+		return fault.New(fault.Usage, "such as: --limit groups=100 --limit creates=100/5m,300/1h", "%w", err)
+	}
+	o.limits = &l
+	return nil
 }
 
 // isolationFlag is for the commands that start the local cloud by name; those
@@ -140,6 +161,9 @@ func writeCloud(w io.Writer, home string, s embedded.Status) {
 	fmt.Fprintf(w, "containerd\t%s\n", s.Containerd)
 	fmt.Fprintf(w, "isolation\t%s\n", s.Isolation)
 	fmt.Fprintf(w, "groups\t%d\n", s.Groups)
+	if len(s.Limits) > 0 {
+		fmt.Fprintf(w, "limits\t%s\n", strings.Join(s.Limits, " "))
+	}
 	fmt.Fprintf(w, "data\t%s\n", home)
 	if s.Outdated {
 		fmt.Fprintf(w, "\n%s\n", outdated)

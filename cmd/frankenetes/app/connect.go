@@ -81,7 +81,7 @@ func azure() (cloud.Config, error) {
 // beside this program.
 func (o *options) embedded() embedded.Options {
 	bin := o.binDir()
-	return embedded.Options{Home: o.home, Tools: bin, Images: filepath.Join(bin, "images"), Isolation: isolation.Mode(o.isolation)}
+	return embedded.Options{Home: o.home, Tools: bin, Images: filepath.Join(bin, "images"), Isolation: isolation.Mode(o.isolation), Limits: o.limits}
 }
 
 // explainLocal gives the errors of the embedded cloud their kind and a hint.
