@@ -55,7 +55,8 @@ func (d *daemon) url(host string) string {
 // for groups. Metadata is for groups alone.
 func (d *daemon) listen() error {
 	gateway, p := network.Gateway(d.pool), d.settings.Ports
-	secure, err := certificate(d.settings, []string{"localhost", domain, managementName, loginName, filesName}, loopback, gateway, network.ServiceAddress)
+	names := []string{"localhost", domain, managementName, loginName, filesName, "*.file.localhost", "*.file." + domain}
+	secure, err := certificate(d.settings, names, loopback, gateway, network.ServiceAddress)
 	if err != nil {
 		return err
 	}

@@ -14,7 +14,8 @@ import (
 type found struct {
 	sandbox    string
 	ids        ownIDs
-	containers []*runtimeapi.Container
+	containers []*runtimeapi.Container // once it is adopted
+	floor      map[string]uint32       // runs below it do not count
 }
 
 // runs returns the runs of a container, oldest first.
@@ -24,7 +25,7 @@ func (f *found) runs(container string) []*runtimeapi.Container {
 	}
 	var runs []*runtimeapi.Container
 	for _, c := range f.containers {
-		if c.Labels[labelContainer] == container {
+		if c.Labels[labelContainer] == container && c.Metadata.Attempt >= f.floor[container] {
 			runs = append(runs, c)
 		}
 	}
@@ -52,10 +53,6 @@ func (e *engine) find(ctx context.Context) (ready map[string]*found, all map[str
 	if err != nil {
 		return nil, nil, fmt.Errorf("list sandboxes: %w", err)
 	}
-	containers, err := e.cri.ListContainers(ctx, &runtimeapi.ListContainersRequest{})
-	if err != nil {
-		return nil, nil, fmt.Errorf("list containers: %w", err)
-	}
 	ready, all = map[string]*found{}, map[string]bool{}
 	for _, s := range sandboxes.Items {
 		uid := s.Labels[labelUID]
@@ -70,13 +67,7 @@ func (e *engine) find(ctx context.Context) (ready map[string]*found, all map[str
 		if s.State != runtimeapi.PodSandboxState_SANDBOX_READY {
 			continue
 		}
-		f := &found{sandbox: s.Id, ids: ids}
-		for _, c := range containers.Containers {
-			if c.PodSandboxId == s.Id {
-				f.containers = append(f.containers, c)
-			}
-		}
-		ready[uid] = f
+		ready[uid] = &found{sandbox: s.Id, ids: ids}
 	}
 	return ready, all, nil
 }
@@ -89,6 +80,12 @@ func (d *deployment) adoptSandbox(ctx context.Context, f *found) error {
 		return err
 	}
 	d.ids = f.ids
+	if err := f.list(ctx, d.engine); err != nil {
+		return err
+	}
+	if err := d.engine.endOld(ctx, f); err != nil {
+		return err
+	}
 	d.setSandbox(f.sandbox)
 	return d.tellAddress(ctx)
 }
@@ -107,8 +104,10 @@ func (w *worker) adopt() string {
 	}
 	w.update(func(p *progress) {
 		w.began(p, latest.Id)
-		p.Attempt, p.Restarts, p.Previous = w.attempt, int32(w.attempt), previous
-		p.Started = latest.State != runtimeapi.ContainerState_CONTAINER_CREATED || w.attempt > 0
+		if previous != nil {
+			p.Previous = previous
+		}
+		p.Started = p.Started || latest.State != runtimeapi.ContainerState_CONTAINER_CREATED || w.attempt > 0
 	})
 	w.known = nil // a later life of the group starts afresh
 	return latest.Id
@@ -141,7 +140,11 @@ func (w *worker) adoptEnded() {
 // sandbox was lost; it is not run again.
 func (w *worker) endedBefore() bool {
 	final := false
-	w.update(func(p *progress) { final = p.Final })
+	w.update(func(p *progress) {
+		if final = p.Final; final && p.Current.ExitCode != nil {
+			w.exitCode = *p.Current.ExitCode
+		}
+	})
 	return final
 }
 

@@ -38,6 +38,9 @@ type deployment struct {
 	life   uint32 // how often a sandbox was made before this one
 	// place is what it has of the network.
 	place network.Place
+	// floor are the numbers from which on runs count, for each container: the
+	// others are from before a restart of the group.
+	floor map[string]uint32
 	// address is told the address that the group has now, or an invalid one.
 	address func(netip.Addr)
 
@@ -58,8 +61,14 @@ type deployment struct {
 func (e *engine) deploy(ctx context.Context, d *deployment, found *found, ended func()) {
 	ctx, d.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	d.engine, d.done, d.started = e, make(chan struct{}), time.Now()
+	d.restore(found)
+	var keeping sync.WaitGroup
+	keep, kept := context.WithCancel(context.Background())
+	keeping.Go(func() { d.keepState(keep) })
 	go func() {
 		defer close(d.done)
+		defer keeping.Wait()
+		defer kept()
 		timeout := time.AfterFunc(provisioningTimeout, func() { d.status.provision(failed) })
 		defer timeout.Stop()
 		if d.run(ctx, found) {

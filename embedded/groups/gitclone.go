@@ -14,10 +14,10 @@ import (
 )
 
 // Each clone has a user id of its own, from a range that nobody is given, so
-// that what git is told, or tricked, to read is what everyone may read. (Ids
-// end at 2^31 for some file systems.)
+// that what git is told, or tricked, to read is what everyone may read. The
+// ranges of groups begin above it.
 const (
-	gitUsers     = 2_040_000_000
+	gitUsers     = 1_040_000_000
 	gitUserCount = 1_000_000
 )
 

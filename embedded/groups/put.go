@@ -171,24 +171,35 @@ func (s *Service) update(ctx context.Context, g *group, spec *Group) error {
 	return err
 }
 
-// redeploy ends what runs of the group and deploys it anew.
+// redeploy ends what runs of the group and deploys it anew. The record goes
+// first: with it not written, nothing has changed.
 func (s *Service) redeploy(ctx context.Context, g *group, change func(*record)) error {
-	if err := s.halt(ctx, g); err != nil {
-		return err
-	}
 	g.mu.Lock()
-	old := g.record.UID
-	change(&g.record)
-	g.record.UID, g.record.Stopped, g.record.Result = newUID(), false, nil
+	old, next := g.record, g.record
+	change(&next)
+	next.UID, next.Stopped, next.Result, next.Floor = newUID(), false, nil, nil
+	err := s.options.Store.Put(kind, g.key, next)
+	if err == nil {
+		g.record = next
+	}
 	g.mu.Unlock()
-	return errors.Join(s.engine.removeLogs(old), s.deployStored(ctx, g))
+	if err != nil {
+		return fmt.Errorf("deploy container group %s anew: %w", g.key, err)
+	}
+	if err := s.halt(ctx, g, old.UID); err != nil {
+		// What runs cannot be ended: it is what the group still is.
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		g.record = old
+		return errors.Join(err, s.options.Store.Put(kind, g.key, old))
+	}
+	return errors.Join(s.engine.removeLogs(old.UID), s.deployStored(ctx, g))
 }
 
-// halt kills what runs of the group, if anything does.
-func (s *Service) halt(ctx context.Context, g *group) error {
-	g.mu.Lock()
-	d, uid := g.deployment, g.record.UID
-	g.mu.Unlock()
+// halt kills what runs of the group, if anything does, or of the deployment
+// with a uid.
+func (s *Service) halt(ctx context.Context, g *group, uid string) error {
+	d := g.live()
 	var err error
 	if d != nil {
 		err = d.stop(ctx, 0)
@@ -213,16 +224,17 @@ func (s *Service) halt(ctx context.Context, g *group) error {
 func (s *Service) remove(ctx context.Context, g *group) error {
 	g.mu.Lock()
 	g.removed = true
+	uid := g.record.UID
 	g.mu.Unlock()
 	var work errgroup.Group
-	work.Go(func() error { return s.halt(ctx, g) })
+	work.Go(func() error { return s.halt(ctx, g, uid) })
 	work.Go(func() error { return s.options.Store.Delete(kind, g.key) })
 	work.Go(func() error { return s.takeBackOwn(g.key, nil) })
 	if err := work.Wait(); err != nil {
 		return err
 	}
 	g.mu.Lock()
-	uid, port := g.record.UID, g.published
+	port := g.published
 	g.published = nil
 	name := g.record.Group.fqdn()
 	g.mu.Unlock()

@@ -16,12 +16,13 @@ func (w *worker) setReady(ready bool) {
 	w.d.tellReadiness()
 }
 
-// began notes, of a run that was not known before, that it is not ready yet if
-// that is to be asked.
+// began notes which run is the current one. One that was not known before is
+// not ready yet, if that is to be asked.
 func (w *worker) began(p *progress, id string) {
 	if p.ID != id {
 		p.ID, p.Unready = id, w.c.Properties.ReadinessProbe != nil
 	}
+	p.Attempt, p.Restarts = w.attempt, int32(w.attempt)
 }
 
 // tellReadiness passes on which containers are ready, of those that are asked.

@@ -27,6 +27,9 @@ type record struct {
 	// Addresses are what it has while it is deployed, and gets again where
 	// that is possible.
 	Addresses network.Addresses
+	// Floor are, for each container, the numbers from which on its runs count.
+	// Those before were ended, or are to be, by a restart of the group.
+	Floor map[string]uint32 `json:",omitempty"`
 	// Stopped groups do not run until they are started.
 	Stopped bool
 	// Result is set when every container has ended for good.

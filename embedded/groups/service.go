@@ -134,7 +134,7 @@ func (s *Service) Resume(ctx context.Context) error {
 	}
 	var starting sync.WaitGroup
 	for _, g := range s.groups {
-		starting.Go(func() { s.resumeGroup(ctx, g, ready[g.record.UID], all[g.record.UID]) })
+		starting.Go(func() { s.resumeGroup(ctx, g, ready[g.record.UID]) })
 	}
 	starting.Wait()
 	return nil
@@ -161,17 +161,18 @@ func (s *Service) sweep(ctx context.Context, wanted, inRuntime map[string]bool) 
 }
 
 // resumeGroup deploys a group as an earlier daemon left it.
-func (s *Service) resumeGroup(ctx context.Context, g *group, found *found, inRuntime bool) {
+func (s *Service) resumeGroup(ctx context.Context, g *group, found *found) {
 	r := &g.record
 	if err := s.publish(g, r.Group.Tags); err != nil {
 		s.options.Log.Error("port is not published", "group", g.key, "error", err)
 	}
-	if found == nil && inRuntime { // a sandbox that did not survive
+	over := r.Stopped || r.Result != nil
+	if over || found == nil { // what is there did not survive, or was to be ended
 		if err := s.engine.removeDeployment(ctx, r.UID, 0); err != nil {
 			s.options.Log.Error("remains of a group are not removed", "group", g.key, "error", err)
 		}
 	}
-	if r.Stopped || r.Result != nil {
+	if over {
 		return
 	}
 	before := r.Addresses
@@ -199,6 +200,9 @@ func (s *Service) deploy(g *group, found *found) {
 	name := spec.fqdn()
 	if name != "" {
 		s.options.Zone.Expect(name)
+	}
+	if d.floor = g.record.Floor; found != nil {
+		found.floor = d.floor
 	}
 	d.address = func(addr netip.Addr) { s.moved(g, name, addr) }
 	g.deployment = d
@@ -230,6 +234,9 @@ func (s *Service) ended(g *group, d *deployment) {
 		return // replaced meanwhile
 	}
 	g.deployment = nil
+	if g.record.Stopped || g.record.UID != d.uid {
+		return // the record is ahead of it
+	}
 	g.record.Result = &result
 	s.leave(g.key, d.uid)
 	s.ledger.idle(g.key)

@@ -25,7 +25,8 @@ type progress struct {
 	Started, Final bool
 	// Unready says that its readiness probe has not found it ready.
 	Unready bool
-	// ID is the runtime's name of the latest run, Attempt its number.
+	// ID is the runtime's name of the latest run, Attempt its number, which is
+	// how often it was restarted. Without an ID, the next run will have it.
 	ID      string
 	Attempt uint32
 }
@@ -40,6 +41,7 @@ type status struct {
 	mu           sync.Mutex
 	provisioning string
 	provisioned  chan struct{} // closed when provisioning is Succeeded or Failed
+	changed      chan struct{} // signalled after every change
 	ip           string
 	events       []Event
 	containers   map[string]*progress
@@ -55,7 +57,7 @@ type snapshot struct {
 }
 
 func newStatus(g *Group, now time.Time) *status {
-	s := &status{provisioning: pending, provisioned: make(chan struct{}), containers: map[string]*progress{}, created: now}
+	s := &status{provisioning: pending, provisioned: make(chan struct{}), changed: make(chan struct{}, 1), containers: map[string]*progress{}, created: now}
 	for _, c := range slices.Concat(g.Properties.InitContainers, g.Properties.Containers) {
 		// A start time although it has not started: a virtual kubelet that
 		// is in use dereferences it.
@@ -64,24 +66,33 @@ func newStatus(g *Group, now time.Time) *status {
 	return s
 }
 
+// change locks the status. Call the function to say that it is done.
+func (s *status) change() (done func()) {
+	s.mu.Lock()
+	return func() {
+		s.mu.Unlock()
+		select {
+		case s.changed <- struct{}{}:
+		default: // a signal is pending already
+		}
+	}
+}
+
 // update changes one container's progress.
 func (s *status) update(container string, change func(p *progress)) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	defer s.change()()
 	change(s.containers[container])
 }
 
 // event notes what happened to a container, or to the group if container is empty.
 func (s *status) event(container, kind, name, message string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	now := time.Now().UTC().Truncate(time.Second)
+	defer s.change()()
 	if container == "" {
-		s.events = note(s.events, kind, name, message, now)
+		s.events = note(s.events, kind, name, message, now())
 		return
 	}
 	p := s.containers[container]
-	p.Events = note(p.Events, kind, name, message, now)
+	p.Events = note(p.Events, kind, name, message, now())
 }
 
 // maxEvents is how many different events are kept of one container.
@@ -104,8 +115,7 @@ func note(events []Event, kind, name, message string, now time.Time) []Event {
 
 // provision moves provisioning on. Its last state, once reached, stays.
 func (s *status) provision(state string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	defer s.change()()
 	if s.provisioning == succeeded || s.provisioning == failed {
 		return
 	}
@@ -124,40 +134,94 @@ func (s *status) setIP(ip string) {
 // lost notes that every container that had not ended is gone, with an exit
 // code that is as good as can be told.
 func (s *status) lost(exitCode int32) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	defer s.change()()
 	for _, p := range s.containers {
-		if !p.Final {
-			started := time.Time{}
-			if p.Current.StartTime != nil {
-				started = *p.Current.StartTime
-			}
-			p.Current = ended(started, time.Now().UTC(), exitCode, "")
-			p.Started, p.Final = true, true
-		}
+		p.lost(exitCode)
+	}
+}
+
+func (p *progress) lost(exitCode int32) {
+	if p.Final {
+		return
+	}
+	var started time.Time
+	if p.Current.StartTime != nil {
+		started = *p.Current.StartTime
+	}
+	p.Current = ended(started, time.Now().UTC(), exitCode, "")
+	p.Started, p.Final = true, true
+}
+
+// end makes of a copy of a status that of a group that was ended.
+func (s *snapshot) end(exitCode int32) {
+	for name, p := range s.Containers {
+		p.lost(exitCode)
+		s.Containers[name] = p
 	}
 }
 
 // again prepares for a new life of the group: init containers run once more,
 // others unless they had ended for good.
 func (s *status) again(g *Group) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	defer s.change()()
 	for _, c := range g.Properties.InitContainers {
 		s.containers[c.Name].Final = false
 	}
 	for _, p := range s.containers {
-		if p.Final {
-			continue
+		if !p.Final {
+			p.anew(p.next(), s.created)
 		}
-		if p.Current.State != waiting {
-			last := p.Current
-			p.Previous = &last
-			p.Restarts++
-		}
-		p.Current, p.ID, p.Attempt = ContainerState{State: waiting, StartTime: &s.created}, "", 0
 	}
 }
+
+// next returns the number of the next run.
+func (p *progress) next() uint32 {
+	if p.ID == "" {
+		return p.Attempt // there was none with that number yet
+	}
+	return p.Attempt + 1
+}
+
+// anew prepares for a run with the given number that follows on no end of the
+// run before.
+func (p *progress) anew(attempt uint32, created time.Time) {
+	if p.Current.State == running {
+		p.Current = ended(*p.Current.StartTime, time.Now().UTC(), exitKilled, "")
+	}
+	if p.Current.State == terminated {
+		last := p.Current
+		p.Previous = &last
+	}
+	p.Restarts, p.Attempt, p.ID = int32(attempt), attempt, ""
+	p.Current = ContainerState{State: waiting, StartTime: &created}
+	p.Started, p.Final = false, false
+}
+
+// restore takes up what was known before. Runs with numbers below the floor
+// are over: the group was restarted.
+func (s *status) restore(kept snapshot, floor map[string]uint32) {
+	if kept.Provisioning == succeeded || kept.Provisioning == failed {
+		s.provision(kept.Provisioning)
+	}
+	defer s.change()()
+	s.events = kept.Events
+	for name, p := range s.containers {
+		before, ok := kept.Containers[name]
+		if !ok {
+			continue
+		}
+		*p = before
+		if p.Attempt < floor[name] {
+			if p.Current.State == running {
+				p.Events = note(p.Events, normal, "Killing", "Killing container with id "+p.ID+":Container group is restarted.", now())
+			}
+			p.anew(floor[name], s.created)
+		}
+	}
+}
+
+// now is the time as events have it.
+func now() time.Time { return time.Now().UTC().Truncate(time.Second) }
 
 // snapshot copies the status.
 func (s *status) snapshot() snapshot {

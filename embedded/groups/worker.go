@@ -55,6 +55,9 @@ func (w *worker) run(ctx context.Context, gate <-chan struct{}) error {
 		return nil
 	}
 	id := w.adopt()
+	if id == "" {
+		w.update(func(p *progress) { w.attempt = p.Attempt })
+	}
 	for {
 		if id == "" {
 			var err error
@@ -79,7 +82,7 @@ func (w *worker) run(ctx context.Context, gate <-chan struct{}) error {
 		}
 		id = ""
 		w.attempt++
-		w.update(func(p *progress) { p.Restarts++ })
+		w.update(func(p *progress) { p.Restarts, p.Attempt, p.ID = int32(w.attempt), w.attempt, "" })
 	}
 }
 
@@ -88,7 +91,12 @@ func (w *worker) once(ctx context.Context, id string) (exit, error) {
 	changed, unsubscribe := w.d.engine.watcher.subscribe(id)
 	defer unsubscribe()
 	state, err := w.state(ctx, id)
+	if err == nil && state.State == runtimeapi.ContainerState_CONTAINER_EXITED { // while nobody looked
+		w.onStarted()
+		return exitOf(state), nil
+	}
 	if err == nil && state.State == runtimeapi.ContainerState_CONTAINER_CREATED {
+		w.update(func(p *progress) { w.began(p, id) })
 		if failure, err := w.start(ctx, id); failure != nil || err != nil {
 			w.onStarted()
 			if err != nil {
@@ -149,7 +157,7 @@ func (w *worker) running(ctx context.Context, id string) time.Time {
 	}
 	w.update(func(p *progress) {
 		w.began(p, id)
-		p.Attempt, p.Started = w.attempt, true
+		p.Started = true
 		p.Current = ContainerState{State: running, StartTime: &started}
 	})
 	w.d.tellReadiness()
@@ -169,8 +177,7 @@ func (w *worker) awaitExit(ctx context.Context, id string, changed <-chan struct
 		case err != nil:
 			again = time.After(lookAgain)
 		case state.State == runtimeapi.ContainerState_CONTAINER_EXITED:
-			return exit{code: state.ExitCode, reason: state.Reason,
-				started: time.Unix(0, state.StartedAt).UTC(), finished: time.Unix(0, state.FinishedAt).UTC()}, nil
+			return exitOf(state), nil
 		case state.State == runtimeapi.ContainerState_CONTAINER_UNKNOWN:
 			again = time.After(lookAgain)
 		}
@@ -181,6 +188,11 @@ func (w *worker) awaitExit(ctx context.Context, id string, changed <-chan struct
 		case <-again:
 		}
 	}
+}
+
+func exitOf(state *runtimeapi.ContainerStatus) exit {
+	return exit{code: state.ExitCode, reason: state.Reason,
+		started: time.Unix(0, state.StartedAt).UTC(), finished: time.Unix(0, state.FinishedAt).UTC()}
 }
 
 func (w *worker) state(ctx context.Context, id string) (*runtimeapi.ContainerStatus, error) {

@@ -139,9 +139,10 @@ func metadataKey(key string) bool {
 	return true
 }
 
-// showMetadata sets the headers of metadata.
+// showMetadata sets the headers of metadata, in lower case as Azure does: the
+// Python client knows them by it.
 func showMetadata(h http.Header, metadata map[string]string) {
 	for name, value := range metadata {
-		h.Set(metadataPrefix+name, value)
+		h[metadataPrefix+name] = []string{value}
 	}
 }
