@@ -24,26 +24,42 @@ type accountBody struct {
 }
 
 func (m *management) show(a account) accountBody {
-	tier := "Standard"
-	if strings.HasPrefix(a.SKU, "Premium") {
-		tier = "Premium"
-	}
 	tags := a.Tags
 	if tags == nil {
 		tags = map[string]string{}
 	}
 	return accountBody{
 		ID: a.ID, Name: a.Name, Type: accountType, Location: a.Location, Kind: a.Kind,
-		SKU: map[string]string{"name": a.SKU, "tier": tier}, Tags: tags,
+		SKU: showSKU(a), Tags: tags,
 		Properties: map[string]any{
 			"provisioningState":        "Succeeded",
 			"creationTime":             a.Created,
 			"primaryLocation":          a.Location,
 			"statusOfPrimary":          "available",
 			"supportsHttpsTrafficOnly": true,
+			"minimumTlsVersion":        "TLS1_2",
+			"keyCreationTime":          map[string]time.Time{"key1": a.keyCreated("key1"), "key2": a.keyCreated("key2")},
 			"primaryEndpoints":         map[string]string{"file": m.service.filesURL(a.Name)},
 		},
 	}
+}
+
+func showSKU(a account) map[string]string {
+	tier := "Standard"
+	if strings.HasPrefix(a.SKU, "Premium") {
+		tier = "Premium"
+	}
+	return map[string]string{"name": a.SKU, "tier": tier}
+}
+
+// keyCreated returns when the key of a name was made.
+func (a account) keyCreated(name string) time.Time {
+	for _, k := range a.Keys {
+		if k.Name == name {
+			return k.Created
+		}
+	}
+	return time.Time{}
 }
 
 // keyBody is a key as listKeys shows it.

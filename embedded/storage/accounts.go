@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -26,6 +27,8 @@ func (m *management) registerAccounts() {
 	h(http.MethodGet, "/subscriptions/{sub}"+provider+"/storageAccounts", "", m.listAccounts)
 	h(http.MethodPost, one+"/listKeys", accountType+"/listkeys/action", m.listKeys)
 	h(http.MethodPost, one+"/regenerateKey", accountType+"/regeneratekey/action", m.regenerateKey)
+	h(http.MethodPost, one+"/ListAccountSas", accountType+"/listAccountSas/action", m.listAccountSAS)
+	h(http.MethodPost, one+"/ListServiceSas", accountType+"/listServiceSas/action", m.listServiceSAS)
 	h(http.MethodPost, "/subscriptions/{sub}"+provider+"/checkNameAvailability", "", m.checkName)
 }
 
@@ -98,12 +101,28 @@ func (body accountRequest) check(name string) error {
 	case body.Kind == "":
 		return arm.BadRequest("InvalidRequestPropertyValue", "The value for property 'kind' is missing.")
 	}
+	return body.checkNames()
+}
+
+// checkNames returns an error for a SKU or a kind that does not exist.
+func (body accountRequest) checkNames() error {
+	skus := []string{"Standard_LRS", "Standard_GRS", "Standard_RAGRS", "Standard_ZRS", "Premium_LRS", "Premium_ZRS", "Standard_GZRS", "Standard_RAGZRS"}
+	if name := body.SKU.Name; name != "" && !slices.Contains(skus, name) {
+		return arm.BadRequest("InvalidRequestPropertyValue", "The value '%s' is not allowed for property sku.name.", name)
+	}
+	kinds := []string{"Storage", "StorageV2", "BlobStorage", "FileStorage", "BlockBlobStorage"}
+	if body.Kind != "" && !slices.Contains(kinds, body.Kind) {
+		return arm.BadRequest("InvalidRequestPropertyValue", "The value '%s' is not allowed for property kind.", body.Kind)
+	}
 	return nil
 }
 
 func (m *management) patchAccount(_ context.Context, r *arm.Request) (*arm.Response, error) {
 	var body accountRequest
 	if err := r.Decode(&body); err != nil {
+		return nil, err
+	}
+	if err := body.checkNames(); err != nil {
 		return nil, err
 	}
 	m.service.mu.Lock()

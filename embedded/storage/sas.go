@@ -19,7 +19,7 @@ func (f *filesRequest) sharedAccess(q url.Values, now time.Time) (grant, error) 
 		return grant{}, &filesError{http.StatusForbidden, "AuthenticationFailed",
 			"Signatures by user delegation are not offered: sign with an account key."}
 	}
-	text, g := f.accountSAS(q)
+	text, g := accountSASText(f.account.Name, q), grant{kinds: q.Get("srt")}
 	if !q.Has("ss") {
 		text, g = f.serviceSAS(q)
 	}
@@ -47,17 +47,36 @@ func (f *filesRequest) sharedAccess(q url.Values, now time.Time) (grant, error) 
 	return g, nil
 }
 
-// accountSAS returns the text that a signature for the account is over.
-func (f *filesRequest) accountSAS(q url.Values) (string, grant) {
-	lines := []string{f.account.Name, q.Get("sp"), q.Get("ss"), q.Get("srt"), q.Get("st"), q.Get("se"), q.Get("sip"), q.Get("spr"), q.Get("sv")}
+// accountSASText returns what a signature for an account is over.
+func accountSASText(account string, q url.Values) string {
+	lines := []string{account, q.Get("sp"), q.Get("ss"), q.Get("srt"), q.Get("st"), q.Get("se"), q.Get("sip"), q.Get("spr"), q.Get("sv")}
 	if q.Get("sv") >= "2020-12-06" { // from then on with an encryption scope
 		lines = append(lines, q.Get("ses"))
 	}
-	return strings.Join(append(lines, ""), "\n"), grant{kinds: q.Get("srt")}
+	return strings.Join(append(lines, ""), "\n")
 }
 
-// serviceSAS returns the text that a signature for a share or one of its files
-// is over. It names the request's share and file: for another, it is wrong.
+// serviceSASText returns what a signature for a share or a file is over; its
+// name is such as /file/account/share.
+func serviceSASText(name string, q url.Values) string {
+	lines := []string{q.Get("sp"), q.Get("st"), q.Get("se"), name, q.Get("si"), q.Get("sip"), q.Get("spr"), q.Get("sv")}
+	for _, o := range sasOverrides() {
+		lines = append(lines, q.Get(o.parameter))
+	}
+	return strings.Join(lines, "\n")
+}
+
+// sasOverrides are the parameters that replace headers of a file's answer.
+func sasOverrides() []struct{ parameter, header string } {
+	return []struct{ parameter, header string }{
+		{"rscc", "Cache-Control"}, {"rscd", "Content-Disposition"}, {"rsce", "Content-Encoding"},
+		{"rscl", "Content-Language"}, {"rsct", "Content-Type"},
+	}
+}
+
+// serviceSAS returns what a signature for a share or one of its files is over,
+// and what it allows. It names the request's share and file: for another, it is
+// wrong.
 func (f *filesRequest) serviceSAS(q url.Values) (string, grant) {
 	if f.share == "" || q.Get("sv") < "2015-04-05" { // signed otherwise before
 		return "", grant{}
@@ -74,16 +93,12 @@ func (f *filesRequest) serviceSAS(q url.Values) (string, grant) {
 	default:
 		return "", grant{}
 	}
-	lines := []string{q.Get("sp"), q.Get("st"), q.Get("se"), name, q.Get("si"), q.Get("sip"), q.Get("spr"), q.Get("sv")}
-	for _, o := range []struct{ parameter, header string }{
-		{"rscc", "Cache-Control"}, {"rscd", "Content-Disposition"}, {"rsce", "Content-Encoding"}, {"rscl", "Content-Language"}, {"rsct", "Content-Type"},
-	} {
-		lines = append(lines, q.Get(o.parameter))
+	for _, o := range sasOverrides() {
 		if q.Has(o.parameter) {
 			g.headers[o.header] = q.Get(o.parameter)
 		}
 	}
-	return strings.Join(lines, "\n"), g
+	return serviceSASText(name, q), g
 }
 
 // signed says whether a signature over a text is of one of an account's keys.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"frankenetes.dev/embedded/arm"
@@ -20,23 +21,16 @@ func (m *management) registerShares() {
 	const service = "/subscriptions/{sub}/resourceGroups/{rg}/providers/Microsoft.Storage/storageAccounts/{account}/fileServices/default"
 	const one = service + "/shares/{share}"
 	h := m.server.Handle
+	h(http.MethodGet, strings.TrimSuffix(service, "/default"), fileServiceType+"/read", m.listFileServices)
 	h(http.MethodGet, service, fileServiceType+"/read", m.getFileService)
+	h(http.MethodPut, service, fileServiceType+"/write", m.putFileService)
 	h(http.MethodPut, one, shareType+"/write", m.putShare)
 	h(http.MethodPatch, one, shareType+"/write", m.patchShare)
 	h(http.MethodGet, one, shareType+"/read", m.getShare)
 	h(http.MethodDelete, one, shareType+"/delete", m.deleteShare)
+	h(http.MethodPost, one+"/lease", shareType+"/lease/action", m.leaseShare)
+	h(http.MethodPost, one+"/restore", shareType+"/restore/action", m.restoreShare)
 	h(http.MethodGet, service+"/shares", shareType+"/read", m.listShares)
-}
-
-func (m *management) getFileService(_ context.Context, r *arm.Request) (*arm.Response, error) {
-	a, err := m.find(r)
-	if err != nil {
-		return nil, err
-	}
-	return &arm.Response{Status: http.StatusOK, Body: map[string]any{
-		"id": a.ID + "/fileServices/default", "name": "default", "type": fileServiceType,
-		"properties": map[string]any{"shareDeleteRetentionPolicy": map[string]any{"enabled": false}},
-	}}, nil
 }
 
 // shareRequest is the body of PUT and PATCH.
@@ -83,9 +77,13 @@ type shareBody struct {
 }
 
 func showShare(a account, sh share) shareBody {
+	now := time.Now()
 	properties := map[string]any{
-		"shareQuota": sh.QuotaGiB, "accessTier": sh.AccessTier, "enabledProtocols": "SMB",
-		"lastModifiedTime": sh.Modified, "leaseStatus": "Unlocked", "leaseState": "Available",
+		"shareQuota": sh.QuotaGiB, "accessTier": sh.AccessTier, "enabledProtocols": "SMB", "lastModifiedTime": sh.Modified,
+		"leaseStatus": capital(sh.Lease.status(now)), "leaseState": capital(sh.Lease.state(now)),
+	}
+	if sh.Lease.state(now) == "leased" {
+		properties["leaseDuration"] = capital(sh.Lease.duration())
 	}
 	if len(sh.Metadata) > 0 {
 		properties["metadata"] = sh.Metadata
@@ -94,11 +92,36 @@ func showShare(a account, sh share) shareBody {
 		Etag: sh.etag(), Properties: properties}
 }
 
+// capital spells a word of the data plane as the Resource Manager does.
+func capital(word string) string { return strings.ToUpper(word[:1]) + word[1:] }
+
 func shareNotFound(name string) *arm.Error {
 	return &arm.Error{Status: http.StatusNotFound, Code: "ShareNotFound", Message: "The specified share '" + name + "' does not exist."}
 }
 
 func (m *management) putShare(_ context.Context, r *arm.Request) (*arm.Response, error) {
+	if expand := r.Query("$expand"); strings.Contains(expand, "snapshots") {
+		return nil, arm.BadRequest("FeatureNotSupported", "Snapshots of shares are not offered.")
+	}
+	if !validShareName(r.Var("share")) {
+		return nil, arm.BadRequest("InvalidResourceName", "The share name '%s' is invalid: it must have 3 to 63 lower-case letters, digits "+
+			"and single '-' between them.", r.Var("share"))
+	}
+	return m.saveShare(r, func(*share) error { return nil })
+}
+
+// patchShare changes a share that is there.
+func (m *management) patchShare(_ context.Context, r *arm.Request) (*arm.Response, error) {
+	return m.saveShare(r, func(sh *share) error {
+		if sh.Modified.IsZero() {
+			return shareNotFound(r.Var("share"))
+		}
+		return nil
+	})
+}
+
+// saveShare applies the body to the share, unless check fails of it as it is.
+func (m *management) saveShare(r *arm.Request, check func(*share) error) (*arm.Response, error) {
 	var body shareRequest
 	if err := r.Decode(&body); err != nil {
 		return nil, err
@@ -107,11 +130,12 @@ func (m *management) putShare(_ context.Context, r *arm.Request) (*arm.Response,
 	if err != nil {
 		return nil, err
 	}
-	if !validShareName(r.Var("share")) {
-		return nil, arm.BadRequest("InvalidResourceName", "The share name '%s' is invalid: it must have 3 to 63 lower-case letters, digits "+
-			"and single '-' between them.", r.Var("share"))
-	}
-	sh, existed, err := m.service.putShare(a.Name, r.Var("share"), body.apply)
+	sh, existed, err := m.service.putShare(a.Name, r.Var("share"), func(sh *share) error {
+		if err := check(sh); err != nil {
+			return err
+		}
+		return body.apply(sh)
+	})
 	if errors.Is(err, store.ErrNotFound) {
 		return nil, arm.NotFound(accountType, a.Name, r.Var("rg"))
 	}
@@ -125,26 +149,31 @@ func (m *management) putShare(_ context.Context, r *arm.Request) (*arm.Response,
 	return &arm.Response{Status: status, Body: showShare(a, sh)}, nil
 }
 
-func (m *management) patchShare(ctx context.Context, r *arm.Request) (*arm.Response, error) {
-	if response, err := m.getShare(ctx, r); err != nil {
-		return response, err
-	}
-	return m.putShare(ctx, r)
-}
-
-func (m *management) getShare(_ context.Context, r *arm.Request) (*arm.Response, error) {
+// findShare returns the share that a request is about, and its account.
+func (m *management) findShare(r *arm.Request) (account, share, error) {
 	a, err := m.find(r)
 	if err != nil {
-		return nil, err
+		return a, share{}, err
 	}
 	sh, err := m.service.share(a.Name, r.Var("share"))
 	if errors.Is(err, store.ErrNotFound) {
-		return nil, shareNotFound(r.Var("share"))
+		err = shareNotFound(r.Var("share"))
 	}
+	return a, sh, err
+}
+
+func (m *management) getShare(ctx context.Context, r *arm.Request) (*arm.Response, error) {
+	a, sh, err := m.findShare(r)
 	if err != nil {
 		return nil, err
 	}
-	return &arm.Response{Status: http.StatusOK, Body: showShare(a, sh)}, nil
+	shown := showShare(a, sh)
+	if strings.EqualFold(r.Query("$expand"), "stats") {
+		if shown.Properties["shareUsageBytes"], err = m.service.usage(ctx, sh); err != nil {
+			return nil, err
+		}
+	}
+	return &arm.Response{Status: http.StatusOK, Body: shown}, nil
 }
 
 func (m *management) deleteShare(_ context.Context, r *arm.Request) (*arm.Response, error) {
@@ -165,20 +194,4 @@ func (m *management) deleteShare(_ context.Context, r *arm.Request) (*arm.Respon
 		return &arm.Response{Status: http.StatusNoContent}, nil
 	}
 	return &arm.Response{Status: http.StatusOK}, nil
-}
-
-func (m *management) listShares(_ context.Context, r *arm.Request) (*arm.Response, error) {
-	a, err := m.find(r)
-	if err != nil {
-		return nil, err
-	}
-	shares, err := m.service.shares(a.Name)
-	if err != nil {
-		return nil, err
-	}
-	list := arm.List[shareBody]{Value: []shareBody{}}
-	for _, sh := range shares {
-		list.Value = append(list.Value, showShare(a, sh))
-	}
-	return &arm.Response{Status: http.StatusOK, Body: list}, nil
 }
