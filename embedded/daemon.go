@@ -121,7 +121,7 @@ func (d *daemon) open() error {
 	if d.status, err = serveStatus(o); err != nil {
 		return err
 	}
-	if d.store, err = store.Open(o.in("cloud.db")); err != nil {
+	if d.store, err = openStore(o.in("cloud.db"), ConfigPath(o.Home)); err != nil {
 		if errors.Is(err, store.ErrLocked) {
 			return fmt.Errorf("%w: %w", ErrLocked, err)
 		}
@@ -129,6 +129,17 @@ func (d *daemon) open() error {
 	}
 	d.settings, err = loadSettings(d.store)
 	return err
+}
+
+// openStore opens the database. Where the directory has been used and the
+// database is not there, making a new one would forget every group and remove
+// what it finds of them.
+func openStore(path, config string) (*store.Store, error) {
+	_, err := os.Stat(path)
+	if _, configErr := os.Stat(config); errors.Is(err, os.ErrNotExist) && configErr == nil {
+		return nil, fmt.Errorf("open store %s: %w: it is gone", path, store.ErrDamaged)
+	}
+	return store.Open(path)
 }
 
 // openDirectory makes a directory with a mode, whatever the umask says and
@@ -158,8 +169,9 @@ func (d *daemon) close() error {
 	return err
 }
 
-// up starts the parts: those that do not need each other side by side.
-func (d *daemon) up(ctx context.Context) error {
+// ground starts what groups stand on: parts that do not need each other side by
+// side. importing says whether the product's own images are to be there.
+func (d *daemon) ground(ctx context.Context, importing bool) error {
 	o := d.options
 	if err := d.claimAddresses(); err != nil {
 		return err
@@ -168,7 +180,12 @@ func (d *daemon) up(ctx context.Context) error {
 		return err
 	}
 	work, workCtx := errgroup.WithContext(ctx)
-	work.Go(func() error { return d.startRuntime(workCtx) })
+	work.Go(func() error {
+		if err := d.startRuntime(workCtx); err != nil || !importing {
+			return err
+		}
+		return d.images.Import(inNamespace(workCtx), o.Images)
+	})
 	work.Go(d.startNetwork)
 	work.Go(d.openControlPlane)
 	work.Go(d.decideIsolation)
@@ -176,14 +193,19 @@ func (d *daemon) up(ctx context.Context) error {
 		return err
 	}
 	d.startGroups()
-	if err := d.startLimits(); err != nil {
+	return d.startLimits()
+}
+
+// up starts all the parts.
+func (d *daemon) up(ctx context.Context) error {
+	if err := d.ground(ctx, true); err != nil {
 		return err
 	}
 	if err := d.groups.Resume(ctx); err != nil {
 		return err
 	}
 	if err := d.network.Settle(); err != nil {
-		o.Log.Error("remains of groups that are no more are not removed", "error", err)
+		d.options.Log.Error("remains of groups that are no more are not removed", "error", err)
 	}
 	// From here on every name is known: nobody is told that there is none.
 	if err := d.startDNS(); err != nil {
@@ -220,7 +242,7 @@ func (o Options) containerd() containerd.Options {
 	}
 }
 
-// startRuntime starts containerd and fills its image store.
+// startRuntime starts containerd and opens its image store.
 func (d *daemon) startRuntime(ctx context.Context) error {
 	o := d.options
 	var err error
@@ -229,10 +251,7 @@ func (d *daemon) startRuntime(ctx context.Context) error {
 	}
 	o.Log.Info("containerd runs", "adopted", d.runtime.Adopted(), "took", time.Since(d.began).Round(time.Millisecond))
 	d.images = &images.Store{Client: d.runtime.Client(), CRI: d.runtime.Images(), Log: o.Log}
-	if err := d.images.Tidy(inNamespace(ctx)); err != nil {
-		return err
-	}
-	return d.images.Import(inNamespace(ctx), o.Images)
+	return d.images.Tidy(inNamespace(ctx))
 }
 
 // inNamespace puts a context into the containerd namespace of the groups.
@@ -290,10 +309,16 @@ func (d *daemon) abandon(ctx context.Context) error {
 		return d.down(ctx)
 	}
 	d.closeFront(ctx)
-	var errs []error
+	var err error
 	if d.groups != nil {
-		errs = append(errs, d.groups.Release())
+		err = d.groups.Release()
 	}
+	return errors.Join(err, d.letGo())
+}
+
+// letGo ends the daemon's own parts and leaves what groups need.
+func (d *daemon) letGo() error {
+	var errs []error
 	if d.dns != nil {
 		errs = append(errs, d.dns.Close())
 	}
@@ -314,14 +339,18 @@ func (d *daemon) closeFront(ctx context.Context) {
 }
 
 // down stops the parts in the opposite order: first who asks, then the groups,
-// then what they stand on. It goes on when one of them fails.
+// then what they stand on. It goes on when one of them fails, unless groups
+// are left: without network and containerd nobody could take them down later.
 func (d *daemon) down(ctx context.Context) error {
 	ctx, cancel := detach(ctx, time.Minute)
 	defer cancel()
 	d.closeFront(ctx)
 	var errs []error
 	if d.groups != nil {
-		errs = append(errs, d.groups.Stop(ctx), d.cgroups.Close())
+		if err := d.groups.Stop(ctx); err != nil {
+			return fmt.Errorf("stop the embedded cloud: %w", errors.Join(err, d.letGo()))
+		}
+		errs = append(errs, d.cgroups.Close())
 	}
 	if d.dns != nil {
 		errs = append(errs, d.dns.Close())

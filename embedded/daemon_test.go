@@ -174,3 +174,42 @@ func TestAFailedStartLeavesWhatRanAlone(t *testing.T) {
 		t.Errorf("the data directory is still locked by process %d, %v", pid, err)
 	}
 }
+
+// TestADatabaseThatIsGoneIsNotMadeAnew starts in a directory that has been
+// used: a new database would have every group forgotten and swept away.
+func TestADatabaseThatIsGoneIsNotMadeAnew(t *testing.T) {
+	home := t.TempDir()
+	db := filepath.Join(home, "cloud.db")
+	first, err := openStore(db, ConfigPath(home)) // a first start, cut short before it wrote the configuration
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(first.Close(), os.Remove(db), os.WriteFile(ConfigPath(home), nil, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := openStore(db, ConfigPath(home)); !errors.Is(err, ErrDamaged) {
+		t.Errorf("it was opened: %v", err)
+	}
+	if _, err := os.Stat(db); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("it was made: %v", err)
+	}
+}
+
+func TestRemainsOfADeadDaemonAreSeen(t *testing.T) {
+	o := Options{Home: t.TempDir(), runtimeDir: t.TempDir()}
+	if o.remains() {
+		t.Error("of a cloud that never ran")
+	}
+	if err := os.MkdirAll(o.state(), 0o700); err != nil { // a start that failed early
+		t.Fatal(err)
+	}
+	if o.remains() {
+		t.Error("of a cloud that never had a containerd")
+	}
+	if err := os.MkdirAll(o.containerd().State, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if !o.remains() {
+		t.Error("not seen")
+	}
+}

@@ -19,6 +19,7 @@ import (
 
 	"frankenetes.dev/embedded/isolation"
 	"frankenetes.dev/embedded/limits"
+	"frankenetes.dev/embedded/store"
 )
 
 var (
@@ -28,6 +29,9 @@ var (
 	ErrNotRunning = errors.New("the embedded cloud is not running")
 	// ErrLocked is returned by Run when another daemon has the data directory.
 	ErrLocked = errors.New("another daemon runs on this data directory")
+	// ErrDamaged is returned by Run when the database cannot be trusted. It is
+	// left as it is.
+	ErrDamaged = store.ErrDamaged
 )
 
 // DefaultHome is the data directory where none is named.

@@ -130,7 +130,7 @@ func (r reported) Error() string { return r.words }
 func (r reported) Unwrap() error { return r.kind }
 
 func daemonError(said string) error {
-	for _, known := range []error{ErrLocked, ErrNotRoot} {
+	for _, known := range []error{ErrLocked, ErrNotRoot, ErrDamaged} {
 		if strings.Contains(said, known.Error()) {
 			return reported{said, known}
 		}
@@ -191,7 +191,8 @@ func lastLine(path string) string {
 }
 
 // Stop asks the daemon to stop, with all that runs in it, and waits until it
-// has. Where none runs, that is no error.
+// has. Where none runs, that is no error. Groups that a daemon left behind, as
+// one does that is killed, are taken down without it.
 func Stop(ctx context.Context, o Options) error {
 	o, err := o.withDefaults()
 	if err != nil {
@@ -200,7 +201,10 @@ func Stop(ctx context.Context, o Options) error {
 	if err := awaitHolder(ctx, o.Home, unix.SIGTERM); err != nil {
 		return fmt.Errorf("stop the embedded cloud: %w", err)
 	}
-	return nil
+	if !o.remains() {
+		return nil
+	}
+	return takeDown(ctx, o)
 }
 
 // awaitHolder sends a signal, unless it is 0, to the daemon of a data

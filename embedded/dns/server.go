@@ -64,17 +64,32 @@ func Listen(o Options) (*Server, error) {
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	handler := dns.HandlerFunc(s.answer)
 	s.servers = []*dns.Server{{Listener: tcp, Handler: handler}, {PacketConn: udp, Handler: handler}}
-	for _, server := range s.servers {
-		started := make(chan struct{})
-		server.NotifyStartedFunc = func() { close(started) }
-		s.running.Go(func() {
-			if err := server.ActivateAndServe(); err != nil && s.ctx.Err() == nil {
-				o.Log.Error("DNS server ended", "address", address, "error", err)
-			}
-		})
-		<-started // only a started server can be shut down
+	for i, server := range s.servers {
+		if err := s.start(server); err != nil {
+			s.servers = s.servers[:i] // only a started server can be shut down
+			return nil, errors.Join(err, tcp.Close(), udp.Close(), s.Close())
+		}
 	}
 	return s, nil
+}
+
+// start returns once a server answers, or has failed to.
+func (s *Server) start(server *dns.Server) error {
+	started, ended := make(chan struct{}), make(chan error, 1)
+	server.NotifyStartedFunc = func() { close(started) }
+	s.running.Go(func() {
+		err := server.ActivateAndServe()
+		ended <- err
+		if err != nil && s.ctx.Err() == nil {
+			s.options.Log.Error("DNS server ended", "address", s.address, "error", err)
+		}
+	})
+	select {
+	case <-started:
+		return nil
+	case err := <-ended:
+		return fmt.Errorf("serve DNS on %s: %w", s.address, err)
+	}
 }
 
 // Address returns where the server listens.

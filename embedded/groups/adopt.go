@@ -2,6 +2,7 @@ package groups
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -70,6 +71,50 @@ func (e *engine) find(ctx context.Context) (ready map[string]*found, all map[str
 		ready[uid] = &found{sandbox: s.Id, ids: ids}
 	}
 	return ready, all, nil
+}
+
+// settleTime is how long a group that has ended may take to say so.
+const settleTime = 10 * time.Second
+
+// Adopt takes over the groups that still run and starts nothing: it is for a
+// cloud that is about to stop. Those that had ended meanwhile have their
+// result kept when it returns.
+func (s *Service) Adopt(ctx context.Context) error { return s.resume(ctx, s.adoptGroup) }
+
+func (s *Service) adoptGroup(ctx context.Context, g *group, found *found) {
+	r := &g.record
+	var err error
+	runs := found != nil && !r.Stopped && r.Result == nil
+	if runs {
+		err = s.join(g)
+	}
+	if !runs || err != nil {
+		if err = errors.Join(err, s.engine.removeDeployment(ctx, r.UID, 0)); err != nil {
+			s.options.Log.Error("group is not taken over", "group", g.key, "error", err)
+		}
+		return
+	}
+	s.deploy(g, found)
+	d := g.live()
+	if d == nil || r.Group.Properties.RestartPolicy == always || !found.allExited() {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, settleTime)
+	defer cancel()
+	select {
+	case <-d.done:
+	case <-ctx.Done():
+	}
+}
+
+// allExited reports whether no container runs or is about to.
+func (f *found) allExited() bool {
+	for _, c := range f.containers {
+		if c.State != runtimeapi.ContainerState_CONTAINER_EXITED {
+			return false
+		}
+	}
+	return true
 }
 
 // adoptSandbox takes over a sandbox that runs.

@@ -188,3 +188,62 @@ func TestDeletingTheResourceGroupDeletesItsGroups(t *testing.T) {
 		t.Errorf("%d sandboxes, %d groups are left", sandboxes, c.service.Count())
 	}
 }
+
+func TestTheNextStartTakesNoGroupForRunningThatWasBeingStopped(t *testing.T) {
+	w := newWorld(t)
+	c := w.operate(t)
+	c.create(t, "web", sdkGroup(sdkContainer("web")))
+	// The daemon dies when it has noted the stop and not yet done it.
+	if err := c.service.Release(); err != nil {
+		t.Fatal(err)
+	}
+	var r record
+	key := groupKey(testSub, "rg", "web")
+	if err := w.store.Get(kind, key, &r); err != nil {
+		t.Fatal(err)
+	}
+	r.Stopped = true
+	if err := w.store.Put(kind, key, r); err != nil {
+		t.Fatal(err)
+	}
+	again := w.operate(t)
+	if sandboxes, containers := w.runtime.left(); sandboxes != 0 || containers != 0 {
+		t.Errorf("%d sandboxes and %d containers of a group that is %s", sandboxes, containers, state(again.get(t, "web")))
+	}
+}
+
+// TestWhatADeadDaemonLeftIsTakenDown stops a cloud whose daemon was killed: a
+// job that ended meanwhile keeps its result, and nothing is started.
+func TestWhatADeadDaemonLeftIsTakenDown(t *testing.T) {
+	w := newWorld(t)
+	c := w.operate(t)
+	c.create(t, "web", sdkGroup(sdkContainer("web")))
+	job := sdkGroup(sdkContainer("job"))
+	job.Properties.RestartPolicy = to.Ptr(aci.ContainerGroupRestartPolicyNever)
+	c.create(t, "job", job)
+	if err := c.service.Release(); err != nil {
+		t.Fatal(err)
+	}
+	w.runtime.finish(t, "job", 6, "")
+	before := w.runtime.history()
+
+	options := w.options
+	s := New(options)
+	if err := s.Adopt(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if sandboxes, containers := w.runtime.left(); sandboxes != 0 || containers != 0 {
+		t.Errorf("%d sandboxes and %d containers are left", sandboxes, containers)
+	}
+	if after := strings.TrimPrefix(w.runtime.history(), before); strings.Contains(after, "start ") || strings.Contains(after, "run ") {
+		t.Errorf("something was started: %s", after)
+	}
+	again := w.operate(t)
+	if got := again.get(t, "job"); state(got) != "Failed" || *inside(got, 0).CurrentState.ExitCode != 6 {
+		t.Errorf("the job is %s", state(got))
+	}
+	again.eventually(t, "web", "running", func(g *aci.ContainerGroup) bool { return state(g) == "Running" })
+}

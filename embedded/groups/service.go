@@ -107,7 +107,10 @@ func New(o Options) *Service {
 
 // Resume takes over the groups that still run, starts those that should run
 // and do not, and removes what belongs to no group.
-func (s *Service) Resume(ctx context.Context) error {
+func (s *Service) Resume(ctx context.Context) error { return s.resume(ctx, s.resumeGroup) }
+
+// resume reads the groups and has each handled, with what the runtime has of it.
+func (s *Service) resume(ctx context.Context, handle func(context.Context, *group, *found)) error {
 	ready, all, err := s.engine.find(ctx)
 	if err != nil {
 		return err
@@ -134,7 +137,7 @@ func (s *Service) Resume(ctx context.Context) error {
 	}
 	var starting sync.WaitGroup
 	for _, g := range s.groups {
-		starting.Go(func() { s.resumeGroup(ctx, g, ready[g.record.UID]) })
+		starting.Go(func() { handle(ctx, g, ready[g.record.UID]) })
 	}
 	starting.Wait()
 	return nil

@@ -12,6 +12,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"syscall"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -23,6 +27,9 @@ var (
 	ErrNotFound = errors.New("no such record")
 	// ErrLocked is returned by Open when another process has the file open.
 	ErrLocked = errors.New("in use by another process")
+	// ErrDamaged is returned by Open for a file that is no store, or no whole
+	// one. It is left as it is.
+	ErrDamaged = errors.New("the database is damaged")
 )
 
 // lockWait is how long Open waits for a process that is just ending.
@@ -34,16 +41,98 @@ type Store struct {
 }
 
 // Open opens the file, making it, readable by its owner only, where there is
-// none. It returns ErrLocked when another process holds it.
+// none. It returns ErrLocked when another process holds it, and ErrDamaged
+// when it cannot be trusted.
 func Open(path string) (*Store, error) {
-	db, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: lockWait, FreelistType: bbolt.FreelistMapType})
-	if errors.Is(err, bolterrors.ErrTimeout) {
-		return nil, fmt.Errorf("open store %s: %w", path, ErrLocked)
+	info, err := os.Stat(path)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		err = create(path)
+	case err == nil && info.Size() == 0: // which the database would take for a new one
+		err = fmt.Errorf("%w: it is empty", ErrDamaged)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("open store %s: %w", path, err)
 	}
+	db, err := open(path)
+	if err != nil {
+		return nil, fmt.Errorf("open store %s: %w", path, err)
+	}
 	return &Store{db: db}, nil
+}
+
+// create makes an empty store. The file has its name only once it is whole, so
+// that a start that is cut short leaves no half of one.
+func create(path string) error {
+	half := path + ".new"
+	if err := os.Remove(half); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	db, err := bbolt.Open(half, 0o600, nil)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(db.Close(), os.Rename(half, path)); err != nil {
+		return err
+	}
+	dir, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	return errors.Join(dir.Sync(), dir.Close()) // the name is on disk too
+}
+
+// open opens the database and reads all of it once, so that what is wrong with
+// it is known before anything is built on it. The database itself trusts its
+// file and would end the process.
+func open(path string) (db *bbolt.DB, err error) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true)) // of reads beyond the end of a mapped file
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("%w: %v", ErrDamaged, r)
+			if db != nil {
+				err = errors.Join(err, db.Close())
+				db = nil
+			}
+		}
+	}()
+	db, err = bbolt.Open(path, 0o600, &bbolt.Options{Timeout: lockWait, FreelistType: bbolt.FreelistMapType})
+	var system syscall.Errno
+	switch {
+	case errors.Is(err, bolterrors.ErrTimeout):
+		return nil, ErrLocked
+	case errors.As(err, &system):
+		return nil, err
+	case err != nil: // it does not like what it reads
+		return nil, fmt.Errorf("%w: %w", ErrDamaged, err)
+	}
+	if err := check(db, path); err != nil {
+		return nil, errors.Join(fmt.Errorf("%w: %w", ErrDamaged, err), db.Close())
+	}
+	return db, nil
+}
+
+// check compares the file's length with what its records need and reads all of
+// them. The database's own check would do so in a goroutine of its own, where
+// nobody can catch what it panics with.
+func check(db *bbolt.DB, path string) error {
+	info, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	return db.View(func(tx *bbolt.Tx) error {
+		if info.Size() < tx.Size() {
+			return fmt.Errorf("it has %d bytes of %d", info.Size(), tx.Size())
+		}
+		return tx.ForEach(func(kind []byte, bucket *bbolt.Bucket) error {
+			return bucket.ForEach(func(key, value []byte) error {
+				if !json.Valid(value) {
+					return fmt.Errorf("%s %s is no record", kind, key)
+				}
+				return nil
+			})
+		})
+	})
 }
 
 // Close waits for running transactions and lets go of the file.

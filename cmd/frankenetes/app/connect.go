@@ -95,6 +95,8 @@ func explainLocal(err error) error {
 		return fault.New(fault.Permission, "run it as root, for example with sudo", "%w", err)
 	case errors.Is(err, embedded.ErrLocked):
 		return fault.New(fault.Conflict, "`frankenetes cloud status` shows it; another data directory is chosen with --home", "%w", err)
+	case errors.Is(err, embedded.ErrDamaged):
+		return fault.New(fault.Failed, "put a copy of it back, or move the whole data directory away to begin anew; nothing was changed", "%w", err)
 	}
 	return fault.New(fault.Unavailable, "`frankenetes cloud logs` shows what the cloud says", "%w", err)
 }

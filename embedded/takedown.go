@@ -1,0 +1,45 @@
+package embedded
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"time"
+)
+
+// remains reports whether a daemon that ended without taking its groups down
+// left any: they may run on, and have addresses, mounts and control groups.
+func (o Options) remains() bool {
+	_, err := os.Stat(o.containerd().State)
+	return err == nil
+}
+
+// takeDown does what a daemon did not come to do: it ends all that runs in the
+// cloud. What had ended while nobody looked is noted before.
+func takeDown(ctx context.Context, o Options) error {
+	if err := requireRoot(); err != nil {
+		return err
+	}
+	log, err := openLog(logPath(o.Home))
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	o.Log = slog.New(slog.NewTextHandler(log, nil))
+	o.Log.Info("the daemon ended without taking its groups down; they are taken down now")
+	d := &daemon{options: o, began: time.Now(), inherited: true}
+	if err := d.open(); err != nil {
+		return errors.Join(err, d.close())
+	}
+	d.status.set(nil) // who asks is told that it stops
+	err = d.ground(ctx, false)
+	if err == nil {
+		err = d.groups.Adopt(ctx)
+	}
+	if err != nil {
+		return fmt.Errorf("take over container groups: %w", errors.Join(err, d.abandon(ctx)))
+	}
+	return d.down(ctx)
+}
