@@ -11,6 +11,7 @@ import (
 
 	"frankenetes.dev/cloud"
 	"frankenetes.dev/embedded/arm"
+	"frankenetes.dev/embedded/deployments"
 	"frankenetes.dev/embedded/identity"
 	"frankenetes.dev/embedded/identity/resources"
 	"frankenetes.dev/embedded/images"
@@ -37,6 +38,9 @@ func (d *daemon) openControlPlane() error {
 	}
 	d.arm = arm.New(arm.Options{Store: d.store, Verifier: d.authority, Subscription: s.Subscription, Tenant: s.Tenant, Location: o.Location, Log: o.Log})
 	resources.Register(d.arm, d.authority)
+	if err := deployments.Register(d.arm, deployments.Options{Store: d.store, Tenant: s.Tenant, Log: o.Log}); err != nil {
+		return err
+	}
 	d.storage = storage.New(storage.Options{
 		Store: d.store, Dir: o.in("shares"), Access: d.authority, Log: o.Log,
 		FilesURL: func(account string) string {

@@ -1,0 +1,308 @@
+package deployments
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+
+	"frankenetes.dev/embedded/arm"
+	"frankenetes.dev/embedded/store"
+)
+
+// escaped is the target of a request about an ARM id.
+func escaped(id, version string) string {
+	return (&url.URL{Path: id}).EscapedPath() + "?api-version=" + url.QueryEscape(version)
+}
+
+// cloud asks the server as who sent the deployment.
+type cloud struct {
+	ctx    context.Context
+	server *arm.Server
+	by     *arm.Request
+}
+
+func (c cloud) read(id, version string) (map[string]any, error) {
+	return c.object(http.MethodGet, escaped(id, version))
+}
+
+func (c cloud) list(function, id, version string) (any, error) {
+	return c.object(http.MethodPost, escaped(id+"/"+function, version))
+}
+
+func (c cloud) object(method, target string) (map[string]any, error) {
+	response, err := c.server.Call(c.ctx, c.by, method, target, nil)
+	if err != nil {
+		return nil, err
+	}
+	var v map[string]any
+	if err := response.Into(&v); err != nil {
+		return nil, err
+	}
+	object, _ := plain(numbered(v)).(map[string]any)
+	return object, nil
+}
+
+// numbered turns whole numbers of plain JSON into those of expressions.
+func numbered(v any) any {
+	switch v := v.(type) {
+	case float64:
+		if n := int64(v); float64(n) == v {
+			return n
+		}
+	case []any:
+		for i, item := range v {
+			v[i] = numbered(item)
+		}
+	case map[string]any:
+		for key, item := range v {
+			v[key] = numbered(item)
+		}
+	}
+	return v
+}
+
+// whileLive is the scope with what is known while the deployment runs; it is
+// for one goroutine.
+func (s *scope) whileLive(l live) *scope {
+	own := *s
+	own.variables, own.asked, own.live = maps.Clone(s.variables), map[string]bool{}, l
+	return &own
+}
+
+// deployment is one that runs.
+type deployment struct {
+	service  *Service
+	key      string
+	record   record
+	template *template
+	vars     *scope
+	cloud    cloud
+	began    time.Time
+	mu       sync.Mutex // guards record
+}
+
+// run makes the resources, side by side where they do not need each other,
+// and notes how it went.
+func (d *deployment) run(ctx context.Context) error {
+	d.cloud.ctx = ctx
+	ended := map[*planned]chan struct{}{}
+	failures := map[*planned]error{}
+	for _, p := range d.template.plan {
+		ended[p] = make(chan struct{})
+	}
+	var wg sync.WaitGroup
+	var mu sync.Mutex // guards failures
+	for _, p := range d.template.plan {
+		wg.Go(func() {
+			defer close(ended[p])
+			for _, need := range p.needs {
+				<-ended[need]
+				mu.Lock()
+				gone := failures[need]
+				mu.Unlock()
+				if gone != nil {
+					mu.Lock()
+					failures[p] = errNotTried
+					mu.Unlock()
+					return
+				}
+			}
+			if err := d.make(ctx, p); err != nil {
+				mu.Lock()
+				failures[p] = err
+				mu.Unlock()
+			}
+		})
+	}
+	wg.Wait()
+	return d.end(ctx, failures)
+}
+
+// errNotTried is why a resource is not made: one that it needs was not.
+var errNotTried = errors.New("a resource that it needs was not made")
+
+// make makes one resource and waits until it is there.
+func (d *deployment) make(ctx context.Context, p *planned) error {
+	began := time.Now()
+	err := func() error {
+		body, err := p.evaluate(d.cloud)
+		if err != nil {
+			var refused *arm.Error
+			if errors.As(err, &refused) {
+				return err
+			}
+			return invalid(err)
+		}
+		response, err := d.service.server.Call(ctx, d.cloud.by, http.MethodPut, escaped(p.id, p.version), body)
+		if err != nil {
+			return err
+		}
+		return d.service.server.Await(ctx, response)
+	}()
+	id := strings.ToUpper(strings.ReplaceAll(uuid.NewString(), "-", ""))[:16]
+	op := operation{ID: d.record.ID + "/operations/" + id, OperationID: id, Properties: operationProperties{
+		ProvisioningOperation: "Create", ProvisioningState: succeeded, StatusCode: "OK",
+		Timestamp: time.Now().UTC(), Duration: duration(time.Since(began)), TargetResource: p.target(),
+	}}
+	if err != nil {
+		told := explain(err)
+		op.Properties.ProvisioningState, op.Properties.StatusCode = failed, strings.ReplaceAll(http.StatusText(told.Status), " ", "")
+		op.Properties.StatusMessage = map[string]any{"error": told, "status": failed}
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.record.Operations = append(d.record.Operations, op)
+	return errors.Join(err, d.service.save(d.key, d.record))
+}
+
+// evaluate returns what to send. A nested template whose expressions are its
+// own stays as it is.
+func (p *planned) evaluate(l live) (any, error) {
+	vars := p.scope.whileLive(l)
+	inner, own := p.innerTemplate()
+	if !own {
+		return vars.value(p.body)
+	}
+	properties, _ := p.body["properties"].(map[string]any)
+	outside := maps.Clone(properties)
+	delete(outside, "template")
+	body := maps.Clone(p.body)
+	body["properties"] = outside
+	v, err := vars.value(body)
+	if object, ok := v.(map[string]any); ok && err == nil {
+		if properties, ok := object["properties"].(map[string]any); ok {
+			properties["template"] = inner
+		}
+	}
+	return v, err
+}
+
+// innerTemplate returns the template of a nested deployment that evaluates its
+// expressions itself.
+func (p *planned) innerTemplate() (any, bool) {
+	if !strings.EqualFold(p.kind, resourceType) {
+		return nil, false
+	}
+	var at any = p.body
+	for _, name := range []string{"properties", "expressionEvaluationOptions", "scope"} {
+		at, _ = element(at, name) // nil where there is none
+	}
+	if scope, ok := at.(string); !ok || !strings.EqualFold(scope, "inner") {
+		return nil, false
+	}
+	properties, _ := p.body["properties"].(map[string]any)
+	inner, ok := properties["template"]
+	return inner, ok
+}
+
+// explain is an error as ARM tells it.
+func explain(err error) *arm.Error {
+	var told *arm.Error
+	if errors.As(err, &told) {
+		return told
+	}
+	return &arm.Error{Status: http.StatusInternalServerError, Code: "InternalServerError", Message: "The resource could not be made."}
+}
+
+// end notes how the deployment went.
+func (d *deployment) end(ctx context.Context, failures map[*planned]error) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	p := &d.record.Properties
+	outcome := d.failure(failures)
+	if outcome == nil {
+		outcome = d.outputs()
+	}
+	if ctx.Err() != nil {
+		outcome = arm.Conflict("DeploymentFailed", "The deployment was interrupted by a restart of the embedded cloud.")
+	}
+	p.ProvisioningState = succeeded
+	for _, wanted := range d.template.plan {
+		if failures[wanted] == nil {
+			p.OutputResources = append(p.OutputResources, idOnly{wanted.id})
+		}
+	}
+	if outcome != nil {
+		p.ProvisioningState = failed
+		p.setError(outcome)
+	}
+	p.Timestamp, p.Duration = time.Now().UTC(), duration(time.Since(d.began))
+	if err := d.service.save(d.key, d.record); err != nil {
+		return err
+	}
+	if outcome != nil {
+		return outcome
+	}
+	return nil
+}
+
+// failure is the error of a deployment some of whose resources were not made.
+func (d *deployment) failure(failures map[*planned]error) *arm.Error {
+	var details []*arm.Error
+	for _, p := range d.template.plan {
+		err := failures[p]
+		if err == nil || errors.Is(err, errNotTried) {
+			continue
+		}
+		d.service.Log.Warn("resource of a deployment failed", "deployment", d.record.Name, "resource", p.id, "error", err)
+		told := *explain(err)
+		told.Target = p.id
+		details = append(details, &told)
+	}
+	if details == nil {
+		return nil
+	}
+	e := arm.Conflict("DeploymentFailed", "At least one resource deployment operation failed. "+
+		"Please list deployment operations for details. Please see https://aka.ms/arm-deployment-operations for usage details.")
+	e.Target, e.Details = d.record.ID, details
+	return e
+}
+
+// outputs evaluates the outputs, of which secret ones show no value.
+func (d *deployment) outputs() *arm.Error {
+	all := map[string]any{}
+	vars := d.vars.whileLive(d.cloud)
+	for name, o := range d.template.Outputs {
+		if o.Condition != nil {
+			if v, err := vars.value(plain(o.Condition)); err != nil || v != true {
+				continue
+			}
+		}
+		v, err := vars.value(plain(o.Value))
+		if err != nil {
+			e := arm.BadRequest("DeploymentOutputEvaluationFailed", "Unable to evaluate template outputs: '%s'. %v.", name, err)
+			return e
+		}
+		shown := map[string]any{"type": strings.ToUpper(o.Type[:min(1, len(o.Type))]) + o.Type[min(1, len(o.Type)):]}
+		if !secret(o.Type) {
+			shown["value"] = v
+		}
+		all[name] = shown
+	}
+	d.record.Properties.Outputs = all
+	return nil
+}
+
+func (s *Service) save(key string, d record) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	err := s.Store.Get(kind, key, &record{})
+	if errors.Is(err, store.ErrNotFound) {
+		return nil // it went with its resource group
+	}
+	if err == nil {
+		err = s.Store.Put(kind, key, d)
+	}
+	if err != nil {
+		return fmt.Errorf("note deployment %s: %w", d.Name, err)
+	}
+	return nil
+}
