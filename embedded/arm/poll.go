@@ -12,15 +12,20 @@ import (
 const pollAfter, pollAfterMilliseconds = "1", "20"
 
 // Async starts an operation that the server owns and returns the headers by
-// which the request's client follows it. The operation's context ends when the
-// server closes. An *Error that fn returns is what the client hears.
+// which the request's client follows it: where the operation's status is, and
+// where to find what came of it, which of a PUT is the resource. The
+// operation's context ends when the server closes. An *Error that fn returns
+// is what the client hears.
 func (s *Server) Async(r *Request, fn func(ctx context.Context) error) http.Header {
 	op := s.operations.start(r.Principal.ObjectID, r.Path(), fn)
 	namespace, _ := provider(split(r.URL))
 	if namespace == "" {
 		namespace = resourcesNamespace
 	}
-	header := pollHeader()
+	header := s.location(r, op)
+	if r.Method == http.MethodPut {
+		header.Set("Location", r.BaseURL+r.URL.RequestURI())
+	}
 	header.Set("Azure-AsyncOperation", fmt.Sprintf("%s/subscriptions/%s/providers/%s/locations/%s/operations/%s?%s",
 		r.BaseURL, s.opts.Subscription, url.PathEscape(namespace), s.opts.Location, op.id, pollQuery(r, op)))
 	return header

@@ -74,9 +74,6 @@ func (s *Service) start(ctx context.Context, r *arm.Request) (*arm.Response, err
 // start does.
 func (s *Service) restart(ctx context.Context, r *arm.Request) (*arm.Response, error) {
 	return s.act(ctx, r, func(ctx context.Context, g *group) (*arm.Response, error) {
-		if err := s.ledger.start(g.key, g.definition()); err != nil {
-			return nil, err
-		}
 		err := errEnded
 		if d := g.live(); d != nil {
 			if err := settled(ctx, d); err != nil {
@@ -85,7 +82,9 @@ func (s *Service) restart(ctx context.Context, r *arm.Request) (*arm.Response, e
 			err = s.restartInPlace(g, d)
 		}
 		if errors.Is(err, errEnded) {
-			err = s.redeploy(ctx, g, func(*record) {})
+			if err = s.ledger.start(g.key, g.definition()); err == nil {
+				err = s.redeploy(ctx, g, func(*record) {})
+			}
 		}
 		if err != nil {
 			return nil, err

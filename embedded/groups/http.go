@@ -2,6 +2,7 @@ package groups
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"slices"
 	"strings"
@@ -167,17 +168,26 @@ func (s *Service) patch(ctx context.Context, r *arm.Request) (*arm.Response, err
 
 // retag gives the group new tags, and the ports that they ask for.
 func (s *Service) retag(g *group, tags map[string]string) error {
-	check := validator{group: &Group{Name: g.record.Group.Name, Tags: tags}}
-	if err := check.checkPublish(); err != nil {
+	before := g.definition()
+	check := validator{group: &Group{Name: before.Name, Tags: tags}}
+	if err := check.checkTags(); err != nil {
 		return err
 	}
 	if err := s.publish(g, tags); err != nil {
 		return err
 	}
 	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.record.Group.Tags = tags
-	return s.options.Store.Put(kind, g.key, g.record)
+	next := g.record
+	next.Group.Tags = tags
+	err := s.options.Store.Put(kind, g.key, next)
+	if err == nil {
+		g.record = next
+	}
+	g.mu.Unlock()
+	if err != nil {
+		err = errors.Join(err, s.publish(g, before.Tags))
+	}
+	return err
 }
 
 // delete kills the group and removes all that there is of it. It answers when

@@ -79,11 +79,6 @@ func notBuilt(g *Group) error {
 	if len(g.Properties.SubnetIDs) > 0 {
 		return notSupported("virtual networks (subnetIds)")
 	}
-	for _, c := range g.Properties.Containers {
-		if c.Properties.LivenessProbe != nil || c.Properties.ReadinessProbe != nil {
-			return notSupported("liveness and readiness probes (container '%s')", c.Name)
-		}
-	}
 	return nil
 }
 
@@ -164,6 +159,9 @@ func (s *Service) update(ctx context.Context, g *group, spec *Group) error {
 		func() error { return s.publish(g, spec.Tags) },
 		func() error { return s.redeploy(ctx, g, func(r *record) { r.Group, r.Hash = *spec, hash }) },
 	)
+	if err != nil { // the group is what it was
+		err = errors.Join(err, s.publish(g, g.definition().Tags))
+	}
 	if g.live() == nil {
 		s.ledger.idle(g.key)
 	}

@@ -63,6 +63,9 @@ func (g *Group) sizes() string {
 	fmt.Fprint(&b, g.Properties.OSType, g.Properties.RestartPolicy, len(g.Properties.Containers))
 	cpu, memory := g.total()
 	fmt.Fprintf(&b, " %v %v", cpu, memory)
+	for _, subnet := range g.Properties.SubnetIDs {
+		b.WriteString(" " + strings.ToLower(subnet.ID))
+	}
 	return b.String()
 }
 
