@@ -37,6 +37,9 @@ type Config struct {
 	// Registry is the host of the registry that answers to this cloud's
 	// tokens; images of ours are named by it.
 	Registry string `json:"registry"`
+	// StorageSuffix ends the host names of storage endpoints, "{account}.file."
+	// before it, where that is not Azure's.
+	StorageSuffix string `json:"storageSuffix,omitempty"`
 	// PublishOn is the loopback address where the cloud publishes the ports
 	// that a group's tag asks for; empty where a group's own name resolves
 	// for everyone, as on Azure.

@@ -111,7 +111,8 @@ func (d *daemon) writeConfig() error {
 		ResourceManager: d.url(loopback.String()), Authority: d.url(loopback.String()), Audience: audience, CA: string(authority.CertPEM()),
 		Credential: cloud.Credential{ClientID: operator.ClientID, ClientSecret: operator.Secret},
 		DNSSuffix:  dnsSuffix, Registry: domain, PublishOn: loopback.String(),
-		Inside: &cloud.Inside{ResourceManager: d.url(managementName), Authority: d.url(managementName)},
+		StorageSuffix: fmt.Sprintf("localhost:%d", d.settings.Ports.Files),
+		Inside:        &cloud.Inside{ResourceManager: d.url(managementName), Authority: d.url(managementName)},
 	}
 	return d.config.Save(path)
 }

@@ -10,6 +10,10 @@ import (
 // tenant has to be called so for az not to ask Microsoft about the authority.
 const SignIn = `az login --service-principal -u "$AZURE_CLIENT_ID" -p "$AZURE_CLIENT_SECRET" --tenant adfs`
 
+// ConnectStorage is the command that lets az reach the files of an account by
+// address: names below localhost do not resolve everywhere.
+const ConnectStorage = `export AZURE_STORAGE_CONNECTION_STRING="$(az storage account show-connection-string -n ACCOUNT -g GROUP -o tsv)"`
+
 // azConfig has az use the cloud. The last setting is for versions later than
 // 2.45: they need not ask Microsoft about the authority.
 const azConfig = `[cloud]
@@ -32,6 +36,7 @@ func azClouds(c cloud.Config) string {
 		"endpoint_active_directory_resource_id = " + arm + "/",
 		"endpoint_active_directory_graph_resource_id = " + arm + "/",
 		"endpoint_gallery = " + arm + "/",
+		"suffix_storage_endpoint = " + c.StorageSuffix,
 		"suffix_acr_login_server_endpoint = ." + c.Registry,
 		"",
 	}, "\n")

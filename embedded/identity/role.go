@@ -51,12 +51,10 @@ func Roles() []Definition {
 		{Role: GroupsContributor, Name: "Azure Container Instances Contributor Role", Description: "May do everything with container groups.",
 			Actions: []string{"Microsoft.ContainerInstance/containerGroups/*", "Microsoft.Resources/subscriptions/resourceGroups/read", deploy}},
 		{Role: FileDataContributor, Name: "Storage File Data Privileged Contributor", Description: "May read and write the files of shares.",
-			Actions: []string{files + "readFileBackupSemantics/action", files + "writeFileBackupSemantics/action"},
 			DataActions: []string{files + "fileShares/files/read", files + "fileShares/files/write", files + "fileShares/files/delete",
 				files + "fileshares/files/modifypermissions/action",
 				files + "readFileBackupSemantics/action", files + "writeFileBackupSemantics/action"}},
 		{Role: FileDataReader, Name: "Storage File Data Privileged Reader", Description: "May read the files of shares.",
-			Actions:     []string{files + "readFileBackupSemantics/action"},
 			DataActions: []string{files + "fileShares/files/read", files + "readFileBackupSemantics/action"}},
 	}
 }

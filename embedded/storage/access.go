@@ -13,7 +13,7 @@ type Access interface {
 	// VerifyFor returns the principal of a token for one of the audiences.
 	VerifyFor(bearer string, audiences ...string) (identity.Principal, error)
 	// Allowed says whether a principal may do an action at a scope, an ARM id.
-	Allowed(p identity.Principal, action, scope string) bool
+	AllowedData(p identity.Principal, action, scope string) bool
 }
 
 // grant is what a request's credential allows.
@@ -95,10 +95,10 @@ func (f *filesRequest) bearer(token string) (grant, error) {
 		return grant{}, invalidHeader(intent)
 	}
 	g := grant{kinds: "sco"}
-	if f.service.access.Allowed(p, readData, f.account.ID) {
+	if f.service.access.AllowedData(p, readData, f.account.ID) {
 		g.letters += "rl"
 	}
-	if f.service.access.Allowed(p, writeData, f.account.ID) {
+	if f.service.access.AllowedData(p, writeData, f.account.ID) {
 		g.letters += "cwd"
 	}
 	return g, nil

@@ -12,6 +12,9 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azfile/sas"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azfile/service"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azfile/share"
+
+	"frankenetes.dev/embedded/arm/armtest"
+	"frankenetes.dev/embedded/identity"
 )
 
 // signer returns an account's key as azfile signs with it.
@@ -140,8 +143,8 @@ func TestAStoredPolicyCanBeTakenBack(t *testing.T) {
 	read("AuthenticationFailed")
 }
 
-// TestATokenReadsWithItsIntent: the owner may do what key holders may, since it
-// may ask for the keys.
+// TestATokenReadsWithItsIntent: with a role for data, which the owner of the
+// account has not by owning it.
 func TestATokenReadsWithItsIntent(t *testing.T) {
 	w := start(t)
 	key := w.share(t, "account1", "data")
@@ -152,6 +155,12 @@ func TestATokenReadsWithItsIntent(t *testing.T) {
 		_, err := client.GetProperties(t.Context(), nil)
 		return err
 	}
+	if err := open(to.Ptr(file.ShareTokenIntentBackup)); code(err) != "AuthorizationPermissionMismatch" {
+		t.Errorf("without a role for data: %v", err)
+	}
+	owner := must[identity.Principal](t)(w.Authority.Verify(string(w.OwnerToken(t))))
+	must[bool](t)(w.Authority.Assign(identity.RoleAssignment{Scope: "/subscriptions/" + armtest.Subscription, Name: "n",
+		Role: identity.FileDataReader, PrincipalID: owner.ObjectID}))
 	if err := open(to.Ptr(file.ShareTokenIntentBackup)); err != nil {
 		t.Error(err)
 	}

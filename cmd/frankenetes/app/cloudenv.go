@@ -123,6 +123,7 @@ func writeShell(w io.Writer, variables []clients.Variable) error {
 		fmt.Fprintf(&text, "export %s=%s\n", v.Name, quote(v.Value))
 	}
 	fmt.Fprintf(&text, "# az signs in with: %s\n", clients.SignIn)
+	fmt.Fprintf(&text, "# For the files of an account: %s\n", clients.ConnectStorage)
 	fmt.Fprintf(&text, "# To go back: eval \"$(frankenetes cloud env --unset)\"\n")
 	_, err := io.WriteString(w, text.String())
 	return err
