@@ -43,8 +43,12 @@ func (d *daemon) openControlPlane() error {
 	}
 	d.storage = storage.New(storage.Options{
 		Store: d.store, Dir: o.in("shares"), Access: d.authority, Log: o.Log,
-		FilesURL: func(account string) string {
-			return fmt.Sprintf("https://%s:%d/%s/", loopback, s.Ports.Files, account)
+		FilesURL: func(account, host string) string {
+			name := loopback.String()
+			if strings.HasPrefix(host, managementName) { // a container group asks
+				name = filesName
+			}
+			return fmt.Sprintf("https://%s:%d/%s/", name, s.Ports.Files, account)
 		},
 	})
 	d.storage.Register(d.arm)

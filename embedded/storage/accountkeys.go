@@ -23,7 +23,9 @@ type accountBody struct {
 	Properties map[string]any    `json:"properties"`
 }
 
-func (m *management) show(a account) accountBody {
+// show returns an account as the client of a request sees it: a container group
+// reaches the data plane under another name than this machine does.
+func (m *management) show(r *arm.Request, a account) accountBody {
 	tags := a.Tags
 	if tags == nil {
 		tags = map[string]string{}
@@ -39,7 +41,7 @@ func (m *management) show(a account) accountBody {
 			"supportsHttpsTrafficOnly": true,
 			"minimumTlsVersion":        "TLS1_2",
 			"keyCreationTime":          map[string]time.Time{"key1": a.keyCreated("key1"), "key2": a.keyCreated("key2")},
-			"primaryEndpoints":         map[string]string{"file": m.service.filesURL(a.Name)},
+			"primaryEndpoints":         map[string]string{"file": m.service.filesURL(a.Name, r.Host)},
 		},
 	}
 }

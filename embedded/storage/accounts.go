@@ -85,7 +85,7 @@ func (m *management) putAccount(_ context.Context, r *arm.Request) (*arm.Respons
 		return nil, arm.Conflict("InvalidResourceLocation", "The resource '%s' already exists in location '%s'.", name, a.Location)
 	}
 	a.Tags = nil
-	return m.save(a, body)
+	return m.save(r, a, body)
 }
 
 // check returns what is wrong with the body of a PUT.
@@ -131,11 +131,11 @@ func (m *management) patchAccount(_ context.Context, r *arm.Request) (*arm.Respo
 	if err != nil {
 		return nil, err
 	}
-	return m.save(a, body)
+	return m.save(r, a, body)
 }
 
 // save applies what a body has to an account and stores it.
-func (m *management) save(a account, body accountRequest) (*arm.Response, error) {
+func (m *management) save(r *arm.Request, a account, body accountRequest) (*arm.Response, error) {
 	if body.Tags != nil {
 		if err := arm.CheckTags(*body.Tags); err != nil {
 			return nil, err
@@ -151,7 +151,7 @@ func (m *management) save(a account, body accountRequest) (*arm.Response, error)
 	if err := m.service.putAccount(a); err != nil {
 		return nil, err
 	}
-	return &arm.Response{Status: http.StatusOK, Body: m.show(a)}, nil
+	return &arm.Response{Status: http.StatusOK, Body: m.show(r, a)}, nil
 }
 
 func (m *management) getAccount(_ context.Context, r *arm.Request) (*arm.Response, error) {
@@ -159,7 +159,7 @@ func (m *management) getAccount(_ context.Context, r *arm.Request) (*arm.Respons
 	if err != nil {
 		return nil, err
 	}
-	return &arm.Response{Status: http.StatusOK, Body: m.show(a)}, nil
+	return &arm.Response{Status: http.StatusOK, Body: m.show(r, a)}, nil
 }
 
 func (m *management) deleteAccount(_ context.Context, r *arm.Request) (*arm.Response, error) {
@@ -191,7 +191,7 @@ func (m *management) listAccounts(_ context.Context, r *arm.Request) (*arm.Respo
 	list := arm.List[accountBody]{Value: []accountBody{}}
 	for _, a := range accounts {
 		if m.server.Allowed(r.Principal, accountType+"/read", a.ID) {
-			list.Value = append(list.Value, m.show(a))
+			list.Value = append(list.Value, m.show(r, a))
 		}
 	}
 	return &arm.Response{Status: http.StatusOK, Body: list}, nil

@@ -36,6 +36,10 @@ type attributes struct {
 	Copy           copied `json:"copy,omitzero"`
 }
 
+// surelyFits is how many bytes of attributes every file system keeps that keeps
+// any. No room for more is its limit; no room for these is a full disk.
+const surelyFits = 2 << 10
+
 // readAttributes returns those of an open file, none where it has none. What a
 // container wrote there and is no record is none either.
 func readAttributes(file *os.File) (attributes, error) {
@@ -72,8 +76,7 @@ func writeAttributes(file *os.File, a attributes) error {
 	case errors.Is(err, unix.EOPNOTSUPP):
 		return &filesError{http.StatusNotImplemented, "NotImplemented",
 			"The file system under the share keeps no extended attributes, and so no metadata."}
-	case errors.Is(err, unix.ENOSPC), errors.Is(err, unix.E2BIG), errors.Is(err, unix.ERANGE):
-		// What a file's attributes may be is limited long before a disk is full.
+	case errors.Is(err, unix.ENOSPC) && len(data) > surelyFits, errors.Is(err, unix.E2BIG), errors.Is(err, unix.ERANGE):
 		return &filesError{http.StatusBadRequest, "MetadataTooLarge", "The metadata and properties of the file are larger than the file system keeps."}
 	case err != nil:
 		return fmt.Errorf("write attributes of %s: %w", file.Name(), err)

@@ -96,7 +96,7 @@ func (f *filesRequest) copySource() (*filesRequest, string, error) {
 	}
 	read := &http.Request{Method: http.MethodGet, URL: u, Host: u.Host, Header: http.Header{}, RemoteAddr: f.RemoteAddr}
 	from, err := f.service.parse(f.w, read)
-	if err != nil || from.path == "" || !f.service.serves(u, from.account.Name) && u.Host != f.Host {
+	if err != nil || from.path == "" || !f.service.serves(u, f.Host, from.account.Name) {
 		return nil, "", errCopySource
 	}
 	switch {
@@ -120,10 +120,11 @@ func (f *filesRequest) copySource() (*filesRequest, string, error) {
 	return from, u.String(), nil
 }
 
-// serves says whether a URL is one under which an account is reached here.
-func (s *Service) serves(u *url.URL, account string) bool {
-	own, err := url.Parse(s.filesURL(account))
-	return err == nil && strings.EqualFold(own.Host, u.Host)
+// serves says whether a URL is one under which an account is reached here, by
+// the name that the request uses or the one that accounts are told to have.
+func (s *Service) serves(u *url.URL, host, account string) bool {
+	own, err := url.Parse(s.filesURL(account, host))
+	return strings.EqualFold(u.Host, host) || err == nil && strings.EqualFold(own.Host, u.Host)
 }
 
 // abortCopy refuses: a copy is over when its client hears of it.

@@ -61,6 +61,9 @@ func (f *filesRequest) createDirectory() error {
 	if f.path == "" {
 		return errAlreadyExists
 	}
+	if err := f.checkNew(); err != nil {
+		return err
+	}
 	metadata, err := f.metadata()
 	if err != nil {
 		return err

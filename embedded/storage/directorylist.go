@@ -65,7 +65,7 @@ func (f *filesRequest) listDirectory() error {
 	}
 	defer dir.close()
 	list := directoryList{
-		ServiceEndpoint: f.service.filesURL(f.account.Name), ShareName: f.share, DirectoryPath: f.path,
+		ServiceEndpoint: f.endpoint(), ShareName: f.share, DirectoryPath: f.path,
 		Prefix: f.query.Get("prefix"), Marker: f.query.Get("marker"), DirectoryID: inode(dir.info),
 	}
 	if list.MaxResults, err = f.maxResults(); err != nil {

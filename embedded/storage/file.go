@@ -132,6 +132,9 @@ func (f *filesRequest) createFile() error {
 // one there is: it stays the same file for those who have it open. A lease of
 // it stays too.
 func (f *filesRequest) empty(with attributes) (*entry, error) {
+	if err := f.checkNew(); err != nil {
+		return nil, err
+	}
 	made, err := f.root.OpenFile(f.path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, fileMode)
 	if err != nil && !errors.Is(err, fs.ErrExist) {
 		return nil, f.parentError(err)

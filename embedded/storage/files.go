@@ -6,9 +6,12 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"path"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
+	"unicode/utf8"
 
 	"github.com/google/uuid"
 
@@ -91,15 +94,15 @@ func (s *Service) serveFiles(w http.ResponseWriter, r *http.Request) error {
 func (s *Service) parse(w http.ResponseWriter, r *http.Request) (*filesRequest, error) {
 	f := &filesRequest{Request: r, service: s, w: w, query: r.URL.Query()}
 	name := accountOfHost(r.Host)
-	path, err := filesPath(r.URL, name == "")
+	names, err := filesPath(r.URL, name == "")
 	if err != nil {
 		return nil, err
 	}
 	if name == "" {
-		name = path[0]
-		path = path[1:]
+		name = names[0]
+		names = names[1:]
 	}
-	f.share, f.path = path[0], strings.Join(path[1:], "/")
+	f.share, f.path = names[0], strings.Join(names[1:], "/")
 	f.account, err = s.account(name)
 	if errors.Is(err, store.ErrNotFound) {
 		err = errAuthentication
@@ -115,6 +118,14 @@ func accountOfHost(host string) string {
 		return ""
 	}
 	return strings.ToLower(labels[0])
+}
+
+// endpoint is the account's own URL, as the client reaches it.
+func (f *filesRequest) endpoint() string {
+	if accountOfHost(f.Host) != "" {
+		return "https://" + f.Host + "/"
+	}
+	return "https://" + f.Host + "/" + f.account.Name + "/"
 }
 
 // aboutShare says whether a request is about a share itself.
@@ -150,6 +161,20 @@ func filesPath(u *url.URL, account bool) ([]string, error) {
 		names = append(names, "")
 	}
 	return names, nil
+}
+
+// checkNew says whether the last name of the request's path may be given to a
+// new file or directory. One that a container gave can be read all the same.
+func (f *filesRequest) checkNew() error {
+	name := path.Base(f.path)
+	control := strings.ContainsFunc(name, func(c rune) bool { return c < 0x20 || c == 0x7f })
+	device := strings.ToUpper(name)
+	reserved := []string{"CON", "PRN", "AUX", "NUL", "CLOCK$"}
+	port := len(device) == 4 && (strings.HasPrefix(device, "COM") || strings.HasPrefix(device, "LPT")) && device[3] >= '1' && device[3] <= '9'
+	if control || port || slices.Contains(reserved, device) || !utf8.ValidString(name) {
+		return errInvalidName
+	}
+	return nil
 }
 
 // serveEntry answers a request about a directory or a file of a share.

@@ -41,7 +41,7 @@ func start(t *testing.T) *world {
 	w := &world{dir: filepath.Join(t.TempDir(), "shares")}
 	w.Cloud = armtest.Start(t, func(c *armtest.Cloud) {
 		w.service = storage.New(storage.Options{Store: c.Store, Dir: w.dir, Access: c.Authority, Log: c.Log,
-			FilesURL: func(account string) string { return w.files.URL + "/" + account + "/" }})
+			FilesURL: func(account, _ string) string { return w.files.URL + "/" + account + "/" }})
 		w.service.Register(c.ARM)
 		w.files = httptest.NewTLSServer(w.service.FilesHandler())
 		t.Cleanup(w.files.Close)

@@ -27,6 +27,9 @@ func (f *filesRequest) rename() error {
 	if from == "" || f.path == "" {
 		return invalidHeader(header)
 	}
+	if err := f.checkNew(); err != nil {
+		return err
+	}
 	moved, err := f.open(from, os.O_RDWR)
 	if err != nil {
 		return err

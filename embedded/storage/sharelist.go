@@ -88,7 +88,7 @@ func (f *filesRequest) listShares() error {
 	if err != nil {
 		return err
 	}
-	list := shareList{ServiceEndpoint: f.service.filesURL(f.account.Name), Prefix: f.query.Get("prefix"), Marker: f.query.Get("marker")}
+	list := shareList{ServiceEndpoint: f.endpoint(), Prefix: f.query.Get("prefix"), Marker: f.query.Get("marker")}
 	if list.MaxResults, err = f.maxResults(); err != nil {
 		return err
 	}

@@ -3,8 +3,14 @@
 // because a share is also how clients hand files to groups.
 //
 // A share is a plain directory: groups mount it, and the Files data plane
-// reads and writes the same files. Where the two differ from Azure: names are
-// told apart by case, and a share's quota is kept but not enforced.
+// reads and writes the same files. What the data plane keeps of a file beside
+// its content (metadata, content headers, a lease) is an extended attribute of
+// the file. Differences from Azure: names are told apart by case; a share's
+// quota is kept but not enforced; a lease binds the data plane, not a container
+// that has the share mounted; handles are the open files of processes, which
+// cannot be closed by force; links, pipes and devices that a container makes do
+// not exist for the data plane; and there are no snapshots, no soft deletion,
+// no permissions of single files and no signatures by user delegation.
 package storage
 
 import (
@@ -34,8 +40,9 @@ type Options struct {
 	// Dir holds the shares, each at Dir/{account}/{share}.
 	Dir string
 	// FilesURL returns the base URL of an account's Files data plane, such as
-	// https://127.0.0.1:8443/account/.
-	FilesURL func(account string) string
+	// https://127.0.0.1:8443/account/, for a client that calls this cloud's
+	// Resource Manager by the name of host, which may have a port.
+	FilesURL func(account, host string) string
 	// Access knows the bearer tokens of the data plane; nil takes none.
 	Access Access
 	Log    *slog.Logger
@@ -49,7 +56,7 @@ const trash = ".deleted"
 type Service struct {
 	store    *store.Store
 	dir      string
-	filesURL func(account string) string
+	filesURL func(account, host string) string
 	access   Access
 	log      *slog.Logger
 	// mu is held by whatever adds, changes or removes an account or a share.
