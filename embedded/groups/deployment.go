@@ -112,7 +112,7 @@ func (d *deployment) run(ctx context.Context, found *found) bool {
 // live brings the group up and returns when its containers have ended for
 // good (nil or errInitFailed) or it cannot go on.
 func (d *deployment) live(ctx context.Context, found *found) error {
-	images := d.fetchImages(ctx)
+	images := d.fetchImages(ctx, found == nil) // what was adopted may never need them
 	defer images.stop()
 	volumes, err := d.prepare(ctx, found)
 	if err != nil {

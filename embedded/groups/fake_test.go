@@ -127,7 +127,7 @@ func (f *fakeRuntime) PodSandboxStatus(_ context.Context, r *runtimeapi.PodSandb
 	}
 	return &runtimeapi.PodSandboxStatusResponse{Status: &runtimeapi.PodSandboxStatus{Id: s.Id, State: s.State,
 		Network: &runtimeapi.PodSandboxNetworkStatus{Ip: "10.77.0." + strings.TrimPrefix(s.Id, "sandbox")}},
-		Info: map[string]string{"info": `{"sandboxMetadata":{"NetNSPath":"/netns/` + s.Id + `"}}`}}, nil
+		Info: map[string]string{"info": `{"sandboxMetadata":{"Metadata":{"NetNSPath":"/netns/` + s.Id + `"}}}`}}, nil
 }
 
 func (f *fakeRuntime) StopPodSandbox(_ context.Context, r *runtimeapi.StopPodSandboxRequest) (*runtimeapi.StopPodSandboxResponse, error) {

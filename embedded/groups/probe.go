@@ -15,7 +15,7 @@ const (
 )
 
 func orNumber(n *integer, otherwise int) int {
-	if n == nil {
+	if n == nil || *n == 0 {
 		return otherwise
 	}
 	return int(*n)

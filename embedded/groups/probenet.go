@@ -28,18 +28,19 @@ func (d *deployment) netns(ctx context.Context) (string, error) {
 	}
 	// What the runtime says beyond the CRI, as containerd has it.
 	var info struct {
-		SandboxMetadata struct{ NetNSPath string }
+		SandboxMetadata struct{ Metadata struct{ NetNSPath string } }
 	}
 	if err := json.Unmarshal([]byte(r.Info["info"]), &info); err != nil {
 		return "", fmt.Errorf("read status of sandbox: %w", err)
 	}
-	if info.SandboxMetadata.NetNSPath == "" {
+	path := info.SandboxMetadata.Metadata.NetNSPath
+	if path == "" {
 		return "", errors.New("the sandbox has no network namespace")
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.netnsOf.sandbox, d.netnsOf.path = sandbox, info.SandboxMetadata.NetNSPath
-	return d.netnsOf.path, nil
+	d.netnsOf.sandbox, d.netnsOf.path = sandbox, path
+	return path, nil
 }
 
 // dialIn connects to a TCP address in a network namespace.

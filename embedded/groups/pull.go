@@ -14,7 +14,7 @@ import (
 // errNotInRegistry is why an image of the cloud's own registry cannot be had.
 var errNotInRegistry = errors.New("not found in the cloud's registry")
 
-// imageSet fetches the images of a deployment, all at once.
+// imageSet fetches the images of a deployment, side by side.
 type imageSet struct {
 	cancel  context.CancelFunc
 	running sync.WaitGroup
@@ -23,29 +23,35 @@ type imageSet struct {
 
 // fetched is an image that is, or will be, in the local store.
 type fetched struct {
-	done chan struct{}
-	id   string
+	start func() // begins to fetch it; only the first call counts
+	done  chan struct{}
+	id    string
 }
 
-// fetchImages starts fetching every image of the group.
-func (d *deployment) fetchImages(ctx context.Context) *imageSet {
+// fetchImages prepares to fetch every image of the group, each once it is
+// awaited, or at once if so asked.
+func (d *deployment) fetchImages(ctx context.Context, atOnce bool) *imageSet {
 	set := &imageSet{images: map[string]*fetched{}}
 	ctx, set.cancel = context.WithCancel(ctx)
-	users := d.group.imageUsers()
-	for image, containers := range users {
+	for image, containers := range d.group.imageUsers() {
 		f := &fetched{done: make(chan struct{})}
 		set.images[image] = f
-		set.running.Go(func() {
-			if id, ok := d.fetch(ctx, image, containers); ok {
-				f.id = id
-				close(f.done)
-			}
+		f.start = sync.OnceFunc(func() {
+			set.running.Go(func() {
+				if id, ok := d.fetch(ctx, image, containers); ok {
+					f.id = id
+					close(f.done)
+				}
+			})
 		})
+		if atOnce {
+			f.start()
+		}
 	}
 	return set
 }
 
-// stop ends fetching and waits for that.
+// stop ends fetching and waits for that. Nothing is awaited any more.
 func (s *imageSet) stop() {
 	s.cancel()
 	s.running.Wait()
@@ -54,6 +60,7 @@ func (s *imageSet) stop() {
 // await returns the image's id once it is there, or ctx's error.
 func (s *imageSet) await(ctx context.Context, image string) (string, error) {
 	f := s.images[image]
+	f.start()
 	select {
 	case <-f.done:
 		return f.id, nil

@@ -16,7 +16,7 @@ import (
 // probed, stopped, and what a new daemon knows of all that.
 func TestStates(t *testing.T) {
 	c := newCloud(t)
-	c.part("how containers end", testEnds)
+	c.part("how containers end", testExitCodes)
 	c.part("an init container that fails", testInitFails)
 	c.part("probes", testProbes)
 	c.part("restart keeps the address and the directories", testRestart)
@@ -62,7 +62,7 @@ func events(g *cloud.Group) string {
 	return b.String()
 }
 
-func testEnds(c *localCloud) {
+func testExitCodes(c *localCloud) {
 	c.put("ends", container("well", "true"), container("badly", "sh", "-c", "exit 7"), container("absent", "/no/such/file"),
 		container("greedy", "sh", "-c", "x=a; while :; do x=$x$x; done"))
 	g := c.eventually("ends", "at its end", func(g *cloud.Group) bool { return groupState(g) == "Failed" })
