@@ -136,10 +136,12 @@ func (d decoder) member(v reflect.Value, name, path string) error {
 }
 
 // fieldOf returns the field that has a name, in any case, and its own spelling.
+// What only the cloud tells is none: clients send back what they have read.
 func fieldOf(v reflect.Value, name string) (field reflect.Value, spelled string) {
 	for i := range v.NumField() {
-		spelled, _, _ := strings.Cut(v.Type().Field(i).Tag.Get("json"), ",")
-		if strings.EqualFold(spelled, name) {
+		tag := v.Type().Field(i).Tag
+		spelled, _, _ := strings.Cut(tag.Get("json"), ",")
+		if strings.EqualFold(spelled, name) && tag.Get("arm") != "readOnly" {
 			return v.Field(i), spelled
 		}
 	}

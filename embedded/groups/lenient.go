@@ -53,7 +53,6 @@ func (g *Group) normalise() {
 		g.Identity.normalise()
 	}
 	p := &g.Properties
-	p.ProvisioningState, p.InstanceView = "", nil
 	p.OSType = choose(p.OSType, linux, windows)
 	p.RestartPolicy = choose(orDefault(p.RestartPolicy, always), always, onFailure, never)
 	p.SKU = choose(orDefault(p.SKU, standard), standard, "Dedicated", confidential, "NotSpecified")
@@ -91,7 +90,6 @@ func (i *Identity) normalise() {
 
 func (c *Container) normalise() {
 	p := &c.Properties
-	p.InstanceView = nil
 	if p.Command == nil {
 		p.Command = []string{}
 	}

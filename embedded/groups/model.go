@@ -41,7 +41,7 @@ type AssignedIdentity struct {
 
 // Properties are what a group is made of.
 type Properties struct {
-	ProvisioningState        string               `json:"provisioningState,omitempty"`
+	ProvisioningState        string               `json:"provisioningState,omitempty" arm:"readOnly"`
 	Containers               []Container          `json:"containers"`
 	InitContainers           []Container          `json:"initContainers"`
 	ImageRegistryCredentials []RegistryCredential `json:"imageRegistryCredentials,omitempty"`
@@ -49,7 +49,7 @@ type Properties struct {
 	IPAddress                *IPAddress           `json:"ipAddress,omitempty"`
 	OSType                   string               `json:"osType"`
 	Volumes                  []Volume             `json:"volumes,omitempty"`
-	InstanceView             *GroupView           `json:"instanceView,omitempty"`
+	InstanceView             *GroupView           `json:"instanceView,omitempty" arm:"readOnly"`
 	SKU                      string               `json:"sku,omitempty"`
 	Priority                 string               `json:"priority,omitempty"`
 	Diagnostics              *Diagnostics         `json:"diagnostics,omitempty"`
@@ -77,7 +77,7 @@ type ContainerProperties struct {
 	Command              []string         `json:"command"`
 	Ports                []Port           `json:"ports,omitzero"` // an init container has none
 	EnvironmentVariables []Variable       `json:"environmentVariables"`
-	InstanceView         *ContainerView   `json:"instanceView,omitempty"`
+	InstanceView         *ContainerView   `json:"instanceView,omitempty" arm:"readOnly"`
 	Resources            *Resources       `json:"resources,omitempty"`
 	VolumeMounts         []Mount          `json:"volumeMounts,omitempty"`
 	LivenessProbe        *Probe           `json:"livenessProbe,omitempty"`
