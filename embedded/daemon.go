@@ -220,18 +220,22 @@ func (d *daemon) up(ctx context.Context) error {
 	return d.writeConfig()
 }
 
-// startNetwork makes the network, with the services as groups see them.
-func (d *daemon) startNetwork() error {
+// networkOptions describe the network, with the services as groups see them.
+func (d *daemon) networkOptions() network.Options {
 	p, at := d.settings.Ports, network.ServiceAddress
-	var err error
-	d.network, err = network.Up(network.Options{ID: d.options.id(), Pool: d.pool, Log: d.options.Log, Services: []network.Service{
+	return network.Options{ID: d.options.id(), Pool: d.pool, Namespaces: d.options.state() + "/n", Log: d.options.Log, Services: []network.Service{
 		{Address: network.MetadataAddress, Port: 80, Listens: p.Metadata},
 		{Address: at, Port: 53, Listens: p.DNS},
 		{Address: at, Port: 53, Listens: p.DNS, UDP: true},
 		{Address: at, Port: 443, Listens: p.Registry},
 		{Address: at, Port: p.Management, Listens: p.Management},
 		{Address: at, Port: p.Files, Listens: p.Files},
-	}})
+	}}
+}
+
+func (d *daemon) startNetwork() error {
+	var err error
+	d.network, err = network.Up(d.networkOptions())
 	return err
 }
 
@@ -358,7 +362,7 @@ func (d *daemon) down(ctx context.Context) error {
 	if d.runtime != nil {
 		errs = append(errs, d.runtime.Stop(ctx))
 	}
-	errs = append(errs, network.Down(d.options.id(), d.pool), removeState(d.options.state()), d.close())
+	errs = append(errs, network.Down(d.networkOptions()), removeState(d.options.state()), d.close())
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("stop the embedded cloud: %w", err)
 	}

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -81,7 +82,14 @@ func listen(t *testing.T, resolvers string) (*Server, *Zone) {
 		t.Fatal(err)
 	}
 	zone := NewZone()
-	s, err := Listen(Options{Address: netip.MustParseAddrPort("127.0.0.1:0"), Zone: zone, Suffixes: []string{"local.azurecontainer.io", "frankenetes.internal"},
+	private := func(client netip.Addr, name string) ([]netip.Addr, uint32, bool) {
+		if client.String() != "127.0.0.1" {
+			t.Errorf("%s asks", client)
+		}
+		known := map[string][]netip.Addr{"etcd.demo.internal": {one, two}}[name]
+		return known, 7, strings.HasSuffix(name, ".demo.internal")
+	}
+	s, err := Listen(Options{Address: netip.MustParseAddrPort("127.0.0.1:0"), Zone: zone, Private: private, Suffixes: []string{"local.azurecontainer.io", "frankenetes.internal"},
 		ResolvConf: path, Log: slog.New(slog.NewTextHandler(t.Output(), nil))})
 	if err != nil {
 		t.Fatal(err)
@@ -142,5 +150,20 @@ func TestForeignNamesAreForwarded(t *testing.T) {
 	reply, err := s.ask(new(dns.Msg).SetQuestion("elsewhere.example.", dns.TypeTXT), at.String())
 	if err != nil || len(reply.Answer) != 1 {
 		t.Errorf("%v, %v", reply, err)
+	}
+}
+
+func TestNamesOfTheClientsNetwork(t *testing.T) {
+	s, _ := listen(t, "")
+	reply := ask(t, s, "udp", "Etcd.demo.internal.", dns.TypeA)
+	if len(reply.Answer) != 2 || reply.Answer[1].(*dns.A).A.String() != two.String() || reply.Answer[0].Header().Ttl != 7 {
+		t.Errorf("%s", reply)
+	}
+	if reply := ask(t, s, "udp", "etcd.demo.internal.", dns.TypeAAAA); reply.Rcode != dns.RcodeSuccess || len(reply.Answer) != 0 {
+		t.Errorf("AAAA: %s", reply)
+	}
+	// Nobody else may be asked, though nobody here could answer either.
+	if reply := ask(t, s, "udp", "absent.demo.internal.", dns.TypeA); reply.Rcode != dns.RcodeNameError {
+		t.Errorf("a name that does not exist: %s", reply)
 	}
 }

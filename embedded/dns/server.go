@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
-	"strings"
 	"sync"
 	"time"
 
@@ -28,6 +27,9 @@ type Options struct {
 	Address netip.AddrPort
 	// Zone holds the names that it knows.
 	Zone *Zone
+	// Private, unless nil, is asked first: what the virtual network that a
+	// client is in has for a name, and whether nobody else may be asked.
+	Private func(client netip.Addr, name string) (addresses []netip.Addr, ttl uint32, alone bool)
 	// Suffixes are the domains for which Zone is the whole truth. Names
 	// elsewhere are asked of the host's resolvers.
 	Suffixes []string
@@ -110,15 +112,7 @@ func (s *Server) Close() error {
 }
 
 func (s *Server) answer(w dns.ResponseWriter, query *dns.Msg) {
-	var reply *dns.Msg
-	switch {
-	case query.Opcode != dns.OpcodeQuery || len(query.Question) != 1:
-		reply = new(dns.Msg).SetRcode(query, dns.RcodeNotImplemented)
-	case s.owns(query.Question[0].Name):
-		reply = s.fromZone(query)
-	default:
-		reply = s.forward(query)
-	}
+	reply := s.reply(w.RemoteAddr(), query)
 	if w.LocalAddr().Network() == "udp" {
 		size := dns.MinMsgSize
 		if edns := query.IsEdns0(); edns != nil {
@@ -129,40 +123,4 @@ func (s *Server) answer(w dns.ResponseWriter, query *dns.Msg) {
 	if err := w.WriteMsg(reply); err != nil {
 		s.options.Log.Debug("DNS answer not sent", "to", w.RemoteAddr(), "error", err)
 	}
-}
-
-// owns reports whether the zone alone decides about a name.
-func (s *Server) owns(name string) bool {
-	name = canonical(name)
-	for _, suffix := range s.options.Suffixes {
-		if name == suffix || strings.HasSuffix(name, "."+suffix) {
-			return true
-		}
-	}
-	return s.options.Zone.Has(name)
-}
-
-// fromZone answers from the zone. A name that exists has an A record and no
-// other: every other question about it has an empty answer, at once.
-func (s *Server) fromZone(query *dns.Msg) *dns.Msg {
-	reply := new(dns.Msg).SetReply(query)
-	reply.Authoritative, reply.RecursionAvailable = true, true
-	question := query.Question[0]
-	if !s.options.Zone.Has(question.Name) {
-		return reply.SetRcode(query, dns.RcodeNameError)
-	}
-	if question.Qtype != dns.TypeA && question.Qtype != dns.TypeANY || question.Qclass != dns.ClassINET {
-		return reply
-	}
-	ctx, cancel := context.WithTimeout(s.ctx, patience)
-	defer cancel()
-	addr := s.options.Zone.Lookup(ctx, question.Name)
-	if !addr.IsValid() {
-		return reply.SetRcode(query, dns.RcodeServerFailure)
-	}
-	reply.Answer = []dns.RR{&dns.A{
-		Hdr: dns.RR_Header{Name: question.Name, Rrtype: dns.TypeA, Class: dns.ClassINET, Ttl: ttl},
-		A:   addr.AsSlice(),
-	}}
-	return reply
 }

@@ -27,6 +27,7 @@ type fakeRuntime struct {
 	changed    *sync.Cond
 	serial     int
 	sandboxes  map[string]*runtimeapi.PodSandbox
+	resolvers  map[string]*runtimeapi.DNSConfig // by the sandbox's name
 	containers map[string]*fakeContainer
 	listeners  map[chan *runtimeapi.ContainerEventResponse]struct{}
 	images     map[string]bool
@@ -51,7 +52,7 @@ type fakeContainer struct {
 }
 
 func newFakeRuntime(images ...string) *fakeRuntime {
-	f := &fakeRuntime{sandboxes: map[string]*runtimeapi.PodSandbox{}, containers: map[string]*fakeContainer{},
+	f := &fakeRuntime{sandboxes: map[string]*runtimeapi.PodSandbox{}, resolvers: map[string]*runtimeapi.DNSConfig{}, containers: map[string]*fakeContainer{},
 		listeners: map[chan *runtimeapi.ContainerEventResponse]struct{}{}, images: map[string]bool{},
 		script: map[string]int32{}, refuse: map[string]string{}}
 	f.changed = sync.NewCond(&f.mu)
@@ -114,6 +115,7 @@ func (f *fakeRuntime) RunPodSandbox(_ context.Context, r *runtimeapi.RunPodSandb
 	defer f.mu.Unlock()
 	id := f.id("sandbox")
 	f.sandboxes[id] = &runtimeapi.PodSandbox{Id: id, Metadata: r.Config.Metadata, Labels: r.Config.Labels, State: runtimeapi.PodSandboxState_SANDBOX_READY}
+	f.resolvers[r.Config.Metadata.Name] = r.Config.DnsConfig
 	f.note("run %s", r.Config.Metadata.Name)
 	return &runtimeapi.RunPodSandboxResponse{PodSandboxId: id}, nil
 }
@@ -247,6 +249,13 @@ func (f *fakeRuntime) latest(name string) *fakeContainer {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.running(name)
+}
+
+// resolverOf is what was asked for a group's resolv.conf.
+func (f *fakeRuntime) resolverOf(group string) *runtimeapi.DNSConfig {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.resolvers[group]
 }
 
 // history is what was asked of the runtime, in order.

@@ -1,6 +1,7 @@
 package groups
 
 import (
+	"slices"
 	"strings"
 
 	"frankenetes.dev/embedded/network"
@@ -10,24 +11,33 @@ import (
 type Network interface {
 	// Join gives a deployment its place.
 	Join(network.Request) (network.Place, error)
-	// Expose opens ports of a deployment and closes all others.
-	Expose(deployment string, ports []network.Opening) error
+	// Expose says which ports of a deployment are open, or, in a virtual
+	// network, which are closed.
+	Expose(deployment string, open, closed []network.Opening) error
 	// Leave takes back what a deployment has.
 	Leave(deployment string) error
 }
 
-// join gives the group's deployment a place in the network, the one that the
+// join gives the group's deployment a place in its network, the one that the
 // group had where that is free, and opens its ports.
 func (s *Service) join(g *group) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	r := &g.record
-	place, err := s.options.Network.Join(network.Request{Deployment: r.UID, Last: r.Addresses})
+	request := network.Request{Deployment: r.UID, Last: r.Addresses}
+	if id := r.Group.subnetID(); id != "" {
+		subnet, err := s.options.Subnets.Subnet(id)
+		if err != nil {
+			return err
+		}
+		request.Subnet = &subnet
+	}
+	place, err := s.options.Network.Join(request)
 	if err != nil {
 		return err
 	}
 	g.place, r.Addresses = place, place.Addresses
-	return s.options.Network.Expose(r.UID, openings(&r.Group, r.Group.unasked()))
+	return s.expose(r.UID, &r.Group, r.Group.unasked())
 }
 
 // leave takes back the place of a deployment that has ended.
@@ -37,16 +47,20 @@ func (s *Service) leave(key, uid string) {
 	}
 }
 
-// expose opens the ports of a deployment's containers that are ready, and of
-// those that nobody asks.
-func (s *Service) expose(uid string, ready map[string]bool) {
+// tellReadiness opens the ports of a deployment's containers that are ready,
+// and of those that nobody asks, and closes the others.
+func (s *Service) tellReadiness(uid string, ready map[string]bool) {
 	for _, g := range s.list("") {
 		if d := g.live(); d != nil && d.uid == uid {
-			if err := s.options.Network.Expose(uid, openings(d.group, ready)); err != nil {
+			if err := s.expose(uid, d.group, ready); err != nil {
 				s.options.Log.Error("ports are not opened or closed", "group", g.key, "error", err)
 			}
 		}
 	}
+}
+
+func (s *Service) expose(uid string, g *Group, ready map[string]bool) error {
+	return s.options.Network.Expose(uid, openings(g, ready), closings(g, ready))
 }
 
 // unasked is the readiness of containers that were not asked yet.
@@ -65,30 +79,32 @@ func (g *Group) unasked() map[string]bool {
 // are not asked always are.
 func openings(g *Group, ready map[string]bool) []network.Opening {
 	a := g.Properties.IPAddress
-	if a == nil {
+	if a == nil || a.Type != public {
 		return nil
 	}
+	closed := closings(g, ready)
 	var open []network.Opening
 	for _, p := range a.Ports {
-		if o := p.opening(); !g.closed(o, ready) {
+		if o := p.opening(); !slices.Contains(closed, o) {
 			open = append(open, o)
 		}
 	}
 	return open
 }
 
-func (p Port) opening() network.Opening {
-	return network.Opening{UDP: strings.EqualFold(p.Protocol, "UDP"), Port: uint16(p.Port)}
-}
-
-// closed reports whether a port belongs to a container that is not ready.
-func (g *Group) closed(o network.Opening, ready map[string]bool) bool {
+// closings returns the ports of containers that are not ready.
+func closings(g *Group, ready map[string]bool) []network.Opening {
+	var closed []network.Opening
 	for _, c := range g.Properties.Containers {
 		for _, p := range c.Properties.Ports {
-			if isReady, asked := ready[c.Name]; asked && !isReady && p.opening() == o {
-				return true
+			if isReady, asked := ready[c.Name]; asked && !isReady {
+				closed = append(closed, p.opening())
 			}
 		}
 	}
-	return false
+	return closed
+}
+
+func (p Port) opening() network.Opening {
+	return network.Opening{UDP: strings.EqualFold(p.Protocol, "UDP"), Port: uint16(p.Port)}
 }

@@ -56,7 +56,10 @@ func (s *Service) publish(g *group, tags map[string]string) error {
 	}
 	g.published = next
 	if g.deployment != nil {
-		addr, _ := netip.ParseAddr(g.deployment.status.snapshot().IP)
+		var addr netip.Addr
+		if g.deployment.status.snapshot().IP != "" {
+			addr = g.place.Cloud
+		}
 		next.point(addr)
 	}
 	return nil

@@ -65,21 +65,13 @@ func (s *Service) specOf(ctx context.Context, r *arm.Request) (*Group, error) {
 	if err := check.check(); err != nil {
 		return nil, err
 	}
-	if err := notBuilt(spec); err != nil {
+	if err := s.resolveSubnet(r, spec); err != nil {
 		return nil, err
 	}
 	if err := s.resolveIdentities(r, spec); err != nil {
 		return nil, err
 	}
 	return spec, s.checkImages(ctx, spec)
-}
-
-// notBuilt refuses what is well formed and not built yet.
-func notBuilt(g *Group) error {
-	if len(g.Properties.SubnetIDs) > 0 {
-		return notSupported("virtual networks (subnetIds)")
-	}
-	return nil
 }
 
 // checkImages refuses images that are known not to be there.

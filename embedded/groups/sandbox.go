@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"strconv"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -35,7 +36,7 @@ func (d *deployment) sandboxConfig() *runtimeapi.PodSandboxConfig {
 		Metadata:     &runtimeapi.PodSandboxMetadata{Name: d.group.Name, Namespace: "frankenetes", Uid: d.uid, Attempt: d.life},
 		Hostname:     d.group.Name,
 		LogDirectory: d.engine.logDir(d.uid),
-		DnsConfig:    &runtimeapi.DNSConfig{Servers: []string{d.engine.resolver.String()}},
+		DnsConfig:    d.dnsConfig(),
 		Labels:       labels,
 		Annotations:  d.place.Annotations,
 		Linux: &runtimeapi.LinuxPodSandboxConfig{
@@ -46,6 +47,16 @@ func (d *deployment) sandboxConfig() *runtimeapi.PodSandboxConfig {
 			},
 		},
 	}
+}
+
+// dnsConfig is what stands in the group's resolv.conf: the cloud's own
+// resolver, unless the group asks for others.
+func (d *deployment) dnsConfig() *runtimeapi.DNSConfig {
+	c := d.group.Properties.DNSConfig
+	if c == nil {
+		return &runtimeapi.DNSConfig{Servers: []string{d.engine.resolver.String()}}
+	}
+	return &runtimeapi.DNSConfig{Servers: c.NameServers, Searches: strings.Fields(c.SearchDomains), Options: strings.Fields(c.Options)}
 }
 
 // runSandbox makes the control group and the sandbox and tells its address.
@@ -83,7 +94,7 @@ func (d *deployment) tellAddress(ctx context.Context) error {
 	if r.Status.State != runtimeapi.PodSandboxState_SANDBOX_READY {
 		return errSandboxLost
 	}
-	d.status.setIP(d.place.Cloud.String())
+	d.status.setIP(d.place.Own().String())
 	d.address(d.place.Cloud)
 	return nil
 }

@@ -41,8 +41,10 @@ type Options struct {
 	MountMemory func(dir string) error
 	// Dial connects to a TCP address in a network namespace; nil means just that.
 	Dial func(ctx context.Context, netns, address string) (net.Conn, error)
-	// Network gives groups their addresses and opens their ports.
+	// Network gives groups their addresses and opens their ports, Subnets
+	// finds those that they can be in.
 	Network Network
+	Subnets Subnets
 	// Zone gets the groups' names, Resolver is the address of the DNS that serves it.
 	Zone     *dns.Zone
 	Resolver netip.Addr
@@ -93,7 +95,7 @@ func New(o Options) *Service {
 	watcher := newWatcher(o.Runtime, o.Log)
 	s.engine = &engine{cri: o.Runtime, images: o.Images, watcher: watcher, cgroups: o.Cgroups, shares: o.Shares, paths: o.Paths, isolation: o.Isolation,
 		resolver: o.Resolver, registry: o.Registry, mountMemory: o.MountMemory, dial: o.Dial, log: o.Log}
-	s.engine.expose = s.expose
+	s.engine.expose = s.tellReadiness
 	if s.engine.mountMemory == nil {
 		s.engine.mountMemory = mountTmpfs
 	}
@@ -206,6 +208,9 @@ func (s *Service) deploy(g *group, found *found) {
 	}
 	if d.floor = g.record.Floor; found != nil {
 		found.floor = d.floor
+	}
+	if spec.subnetID() != "" { // it has its address before anything runs
+		d.status.setIP(g.place.Own().String())
 	}
 	d.address = func(addr netip.Addr) { s.moved(g, name, addr) }
 	g.deployment = d

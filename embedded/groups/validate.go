@@ -117,7 +117,7 @@ func (v *validator) checkAddress() error {
 		return nil
 	case a.Type != public && a.Type != private:
 		return invalid("InvalidIpAddressType", "The 'type' of the 'ipAddress' of container group '%s' is invalid. The value must be one of 'Public,Private'.", v.group.Name)
-	case len(a.Ports) == 0:
+	case len(a.Ports) == 0 && a.Type == public: // in a subnet all ports are open anyway
 		return invalid("MissingIpAddressPorts", "The ports in the 'ipAddress' of container group '%s' cannot be empty.", v.group.Name)
 	case len(a.Ports) > maxPorts:
 		return invalid("TooManyIpAddressPorts", "The 'ipAddress' of container group '%s' has %d ports. At most %d are allowed.", v.group.Name, len(a.Ports), maxPorts)

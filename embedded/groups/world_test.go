@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"frankenetes.dev/embedded/arm"
 	"frankenetes.dev/embedded/dns"
 	"frankenetes.dev/embedded/identity"
 	"frankenetes.dev/embedded/network"
@@ -60,10 +61,23 @@ type fakeNetwork struct {
 	serial  byte
 	members map[string]network.Place
 	open    map[string][]network.Opening
+	closed  map[string][]network.Opening
 }
 
 func newFakeNetwork() *fakeNetwork {
-	return &fakeNetwork{members: map[string]network.Place{}, open: map[string][]network.Opening{}}
+	return &fakeNetwork{members: map[string]network.Place{}, open: map[string][]network.Opening{}, closed: map[string][]network.Opening{}}
+}
+
+const knownSubnet = "/subscriptions/" + testSub + "/resourceGroups/net/providers/Microsoft.Network/virtualNetworks/v/subnets/s"
+
+// fakeSubnets knows one subnet.
+type fakeSubnets struct{}
+
+func (fakeSubnets) Subnet(id string) (network.Subnet, error) {
+	if !strings.EqualFold(id, knownSubnet) {
+		return network.Subnet{}, arm.NotFound("Microsoft.Network/virtualNetworks/subnets", id, "g")
+	}
+	return network.Subnet{ID: knownSubnet, Network: "v", Prefix: netip.MustParsePrefix("10.1.0.0/24")}, nil
 }
 
 func (n *fakeNetwork) Join(r network.Request) (network.Place, error) {
@@ -77,14 +91,17 @@ func (n *fakeNetwork) Join(r network.Request) (network.Place, error) {
 		n.serial++
 		p.Cloud = netip.AddrFrom4([4]byte{10, 77, 0, n.serial})
 	}
+	if r.Subnet != nil && !p.Private.IsValid() {
+		p.Private = netip.AddrFrom4([4]byte{10, 1, 0, n.serial})
+	}
 	n.members[r.Deployment] = p
 	return p, nil
 }
 
-func (n *fakeNetwork) Expose(deployment string, ports []network.Opening) error {
+func (n *fakeNetwork) Expose(deployment string, open, closed []network.Opening) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.open[deployment] = ports
+	n.open[deployment], n.closed[deployment] = open, closed
 	return nil
 }
 
@@ -93,6 +110,7 @@ func (n *fakeNetwork) Leave(deployment string) error {
 	defer n.mu.Unlock()
 	delete(n.members, deployment)
 	delete(n.open, deployment)
+	delete(n.closed, deployment)
 	return nil
 }
 
@@ -160,7 +178,7 @@ func newWorld(t *testing.T) *world {
 	w.options = Options{
 		Store: w.store, Identities: w.identities, Shares: fakeShares{w.dir}, Runtime: cri, Images: images, Cgroups: w.cgroups,
 		Paths:       Paths{Volumes: filepath.Join(w.dir, "volumes"), Logs: filepath.Join(w.dir, "logs"), Memory: filepath.Join(w.dir, "memory")},
-		MountMemory: func(string) error { return nil }, Network: w.network, Zone: w.zone, Resolver: netip.MustParseAddr("10.77.0.1"),
+		MountMemory: func(string) error { return nil }, Network: w.network, Subnets: fakeSubnets{}, Zone: w.zone, Resolver: netip.MustParseAddr("10.77.0.1"),
 		PublishOn: netip.MustParseAddr("127.0.0.1"), Location: "local", Tenant: testTenant, DNSSuffix: "azurecontainer.io", Registry: "frankenetes.internal",
 		Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
 	}

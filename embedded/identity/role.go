@@ -15,6 +15,7 @@ const (
 	Reader                  Role = "acdd72a7-3385-48ef-bd42-f606fba81ae7"
 	UserAccessAdministrator Role = "18d7d88d-d35e-4fb5-a5c3-7773c20a72d9"
 	ManagedIdentityOperator Role = "f1a07417-d97a-45cb-824c-7a7467783830"
+	NetworkContributor      Role = "4d97b98b-1d4f-4787-a291-c67834d212e7"
 	GroupsContributor       Role = "5d977122-f97e-4b4d-a52f-6b43003ddb4d"
 	FileDataContributor     Role = "69566ab7-960f-475b-8e7c-b3118f30c6bd"
 	FileDataReader          Role = "b8eda974-7b85-4f76-af95-65846b26df6d"
@@ -50,6 +51,8 @@ func Roles() []Definition {
 				"Microsoft.Authorization/*/read", "Microsoft.Resources/subscriptions/resourceGroups/read", deploy}},
 		{Role: GroupsContributor, Name: "Azure Container Instances Contributor Role", Description: "May do everything with container groups.",
 			Actions: []string{"Microsoft.ContainerInstance/containerGroups/*", "Microsoft.Resources/subscriptions/resourceGroups/read", deploy}},
+		{Role: NetworkContributor, Name: "Network Contributor", Description: "May do everything with networks.",
+			Actions: []string{"Microsoft.Network/*", "Microsoft.Resources/subscriptions/resourceGroups/read", deploy}},
 		{Role: FileDataContributor, Name: "Storage File Data Privileged Contributor", Description: "May read and write the files of shares.",
 			DataActions: []string{files + "fileShares/files/read", files + "fileShares/files/write", files + "fileShares/files/delete",
 				files + "fileshares/files/modifypermissions/action",

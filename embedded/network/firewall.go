@@ -14,6 +14,8 @@ const (
 	// sourcesSet holds the interface and the address of every group: what
 	// comes from elsewhere, or as someone else, is dropped.
 	sourcesSet = "sources"
+	// outboundSet holds the addresses of groups that reach the world.
+	outboundSet = "outbound"
 	// openSet holds address, protocol and port of what groups have opened.
 	openSet = "open"
 )
@@ -25,9 +27,10 @@ func tableName(id string) string { return "frankenetes_" + id }
 //
 //   - a packet must come from the interface and the address of one group;
 //   - what a group sends to a service arrives at the port where that listens;
-//   - what it sends to the world leaves with the host's address;
+//   - what it sends to the world, if it may, leaves with the host's address;
 //   - of the host itself it reaches the cloud's own services and nothing else;
 //   - other groups, and the host, reach the ports that a group has opened;
+//   - the host reaches virtual networks, where their routers decide;
 //   - nobody else reaches a group or the gateway.
 func firewallUp(o Options) (*table, error) {
 	t := &table{name: tableName(o.ID)}
@@ -35,8 +38,9 @@ func firewallUp(o Options) (*table, error) {
 		KeyType: nftables.MustConcatSetType(nftables.TypeIFName, nftables.TypeIPAddr)}
 	open := &nftables.Set{Name: openSet, Concatenation: true,
 		KeyType: nftables.MustConcatSetType(nftables.TypeIPAddr, nftables.TypeInetProto, nftables.TypeInetService)}
-	err := t.write([]*nftables.Set{sources, open}, func(c *nftables.Conn, nt *nftables.Table) {
-		r := &rules{c: c, table: nt, options: o, ours: []byte(prefix(o.ID)), open: open}
+	outbound := &nftables.Set{Name: outboundSet, KeyType: nftables.TypeIPAddr}
+	err := t.write([]*nftables.Set{sources, open, outbound}, func(c *nftables.Conn, nt *nftables.Table) {
+		r := &rules{c: c, table: nt, options: o, ours: []byte(prefix(o.ID)), open: open, outbound: outbound}
 		r.network, r.mask = o.Pool.Masked().Addr().AsSlice(), binaryutil.BigEndian.PutUint32(^uint32(0)<<(32-o.Pool.Bits()))
 		r.checkSource(sources)
 		r.redirect()
@@ -50,12 +54,12 @@ func firewallUp(o Options) (*table, error) {
 
 // rules writes the chains of the host's table.
 type rules struct {
-	c             *nftables.Conn
-	table         *nftables.Table
-	options       Options
-	ours          []byte // how the names of the cloud's interfaces start
-	network, mask []byte // of the pool
-	open          *nftables.Set
+	c              *nftables.Conn
+	table          *nftables.Table
+	options        Options
+	ours           []byte // how the names of the cloud's interfaces start
+	network, mask  []byte // of the pool
+	open, outbound *nftables.Set
 }
 
 func (r *rules) chain(name string, kind nftables.ChainType, hook *nftables.ChainHook, priority *nftables.ChainPriority) *nftables.Chain {
@@ -120,12 +124,22 @@ func (r *rules) guardGroups() {
 	rule(r.c, chain, in(r.ours), ipv4(), sourceBeyond(r.network, r.mask), drop())
 	rule(r.c, chain, in(r.ours), out(r.ours), ipv4(), toOpen(r.open), accept())
 	rule(r.c, chain, out(r.ours), drop())
+	for _, number := range blockedPorts() {
+		rule(r.c, chain, in(r.ours), protocol(unix.IPPROTO_TCP), port(number), drop())
+	}
+	rule(r.c, chain, in(r.ours), ipv4(), sourceOf(r.outbound), accept())
+	rule(r.c, chain, in(r.ours), drop())
 }
+
+// blockedPorts are those of the world that no group reaches, as on Azure: of
+// mail servers and of the platform itself.
+func blockedPorts() []uint16 { return []uint16{25, 19390} }
 
 // guardFromHost decides about what the host itself sends.
 func (r *rules) guardFromHost() {
 	chain := r.chain("operator", nftables.ChainTypeFilter, nftables.ChainHookOutput, nftables.ChainPriorityFilter)
 	rule(r.c, chain, out(r.ours), established(), accept())
+	rule(r.c, chain, out([]byte(uplinkPrefix(r.options.ID))), ipv4(), accept())
 	rule(r.c, chain, out(r.ours), ipv4(), toOpen(r.open), accept())
 	rule(r.c, chain, out(r.ours), drop())
 }

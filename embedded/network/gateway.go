@@ -11,6 +11,8 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"frankenetes.dev/embedded/network/links"
 )
 
 // ErrNoPool is returned by Claim when the host uses every candidate.
@@ -68,11 +70,7 @@ func unclaim(pool netip.Prefix) error {
 // refusal is a route by which whoever asks for an address of a range, and has
 // no better route, is told at once that it cannot be reached.
 func refusal(p netip.Prefix) *netlink.Route {
-	return &netlink.Route{Dst: ipNet(p), Type: unix.RTN_UNREACHABLE, Table: unix.RT_TABLE_MAIN}
-}
-
-func ipNet(p netip.Prefix) *net.IPNet {
-	return &net.IPNet{IP: p.Masked().Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), 32)}
+	return &netlink.Route{Dst: links.IPNet(p), Type: unix.RTN_UNREACHABLE, Table: unix.RT_TABLE_MAIN}
 }
 
 // candidates returns the pools that are free, the last one first.
@@ -140,8 +138,8 @@ func gatewayUp(o Options) error {
 	if err != nil {
 		return fmt.Errorf("find interface %s: %w", name, err)
 	}
-	gateway := netip.PrefixFrom(Gateway(o.Pool), 32)
-	if err := netlink.AddrReplace(link, &netlink.Addr{IPNet: ipNet(gateway)}); err != nil {
+	gateway := Gateway(o.Pool)
+	if err := netlink.AddrReplace(link, &netlink.Addr{IPNet: links.Single(gateway)}); err != nil {
 		return fmt.Errorf("give %s the address %s: %w", name, gateway, err)
 	}
 	// Groups speak IPv4 only.

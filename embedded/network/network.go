@@ -15,9 +15,12 @@ import (
 	"log/slog"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
+
+	"frankenetes.dev/embedded/network/links"
 )
 
 // Options say what the network of a cloud looks like.
@@ -27,6 +30,8 @@ type Options struct {
 	// Pool is what groups get their cloud addresses from, as Claim returned
 	// it; its first address is the gateway's, which is the host.
 	Pool netip.Prefix
+	// Namespaces is the directory of the network namespaces of virtual networks.
+	Namespaces string
 	// Services are what groups may reach on the host: nothing else.
 	Services []Service
 	Log      *slog.Logger
@@ -70,13 +75,18 @@ type Network struct {
 	mu      sync.Mutex
 	pool    *pool
 	members map[string]*member // by deployment
+	routers map[string]*router // of virtual networks, by their mark
 	settled bool
+
+	// networkAt holds, for the cloud address of a group in a virtual network,
+	// the network. It is asked for every name that is looked up.
+	networkAt sync.Map
 }
 
 // Up makes the gateway and the firewall, or makes them right. What an earlier
 // daemon let through is let through on, until Settle is called.
 func Up(o Options) (*Network, error) {
-	n := &Network{options: o, members: map[string]*member{}, pool: newPool(o.Pool, 2)}
+	n := &Network{options: o, members: map[string]*member{}, routers: map[string]*router{}, pool: newPool(o.Pool, 2)}
 	if err := gatewayUp(o); err != nil {
 		return nil, err
 	}
@@ -87,7 +97,7 @@ func Up(o Options) (*Network, error) {
 	if n.firewall, err = firewallUp(o); err != nil {
 		return nil, err
 	}
-	return n, nil
+	return n, n.findRouters()
 }
 
 // Settle removes what belongs to no group that has joined.
@@ -96,17 +106,31 @@ func (n *Network) Settle() error {
 	defer n.mu.Unlock()
 	n.settled = true
 	var errs []error
+	for _, r := range n.routers {
+		errs = append(errs, n.dropUnused(r))
+	}
 	used := map[string]bool{prefix(n.options.ID): true}
 	for _, m := range n.members {
 		used[m.place.Link] = true
+	}
+	for _, r := range n.routers {
+		errs = append(errs, r.removeLinks(n.members))
 	}
 	errs = append(errs, removeLinks(n.options.ID, used), n.enforce())
 	return errors.Join(errs...)
 }
 
 // Down removes everything of a cloud. What is absent already is no error.
-func Down(id string, pool netip.Prefix) error {
-	return errors.Join(removeLinks(id, nil), unclaim(pool), removeTable(tableName(id)))
+func Down(o Options) error {
+	entries, err := os.ReadDir(o.Namespaces)
+	if errors.Is(err, os.ErrNotExist) {
+		err = nil
+	}
+	errs := []error{err, removeLinks(o.ID, nil)}
+	for _, e := range entries {
+		errs = append(errs, links.RemoveNamespace(filepath.Join(o.Namespaces, e.Name())))
+	}
+	return errors.Join(append(errs, unclaim(o.Pool), removeTable(tableName(o.ID)))...)
 }
 
 // forwarding is the switch by which Linux passes packets between interfaces.

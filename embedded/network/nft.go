@@ -1,6 +1,8 @@
 package network
 
 import (
+	"net/netip"
+
 	"github.com/google/nftables"
 	"github.com/google/nftables/binaryutil"
 	"github.com/google/nftables/expr"
@@ -74,6 +76,13 @@ func address(at uint32) expr.Any {
 }
 
 func destination(a []byte) []expr.Any { return []expr.Any{address(destinationAt), equal(a)} }
+
+func source(a netip.Addr) []expr.Any { return []expr.Any{address(sourceAt), equal(a.AsSlice())} }
+
+// sourceOf matches sources that are in a set.
+func sourceOf(set *nftables.Set) []expr.Any {
+	return []expr.Any{address(sourceAt), &expr.Lookup{SourceRegister: register16, SetName: set.Name, SetID: set.ID}}
+}
 
 // sourceIn matches sources of a range, sourceBeyond all others.
 func sourceIn(network, mask []byte) []expr.Any {

@@ -1,6 +1,7 @@
 package network
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 
@@ -15,20 +16,18 @@ type Request struct {
 	Deployment string
 	// Last is what it had before; it gets the same where that is possible.
 	Last Addresses
-}
-
-// Addresses are those of a group, as they are kept with its record.
-type Addresses struct {
-	// Cloud is the address that no other group of the cloud has: the group's
-	// own or, in a virtual network, what the world sees.
-	Cloud netip.Addr `json:"cloud,omitzero"`
+	// Subnet is where it is to be; nil means the public network.
+	Subnet *Subnet
 }
 
 // Place is what a group has got.
 type Place struct {
 	Addresses
-	// Link is the name of the interface at the host's end.
+	// Link is the interface by which the host reaches it.
 	Link string
+	// Peer is the interface at the other end of its veth: Link, or one in the
+	// router of its virtual network.
+	Peer string
 	// Annotations are for the sandbox: by them the CNI plugin knows what to do.
 	Annotations map[string]string
 }
@@ -49,7 +48,12 @@ func (o Opening) protocol() byte {
 // member is a group that has joined.
 type member struct {
 	place Place
-	open  []Opening
+	// open and closed are ports of the group: in the public network, others
+	// reach the open ones, in a virtual network all but the closed ones.
+	open, closed []Opening
+	// subnet and router are nil in the public network.
+	subnet *Subnet
+	router *router
 }
 
 // Join gives a group its place. Until its ports are exposed nobody reaches it.
@@ -64,28 +68,38 @@ func (n *Network) Join(r Request) (Place, error) {
 	if err != nil {
 		return Place{}, fmt.Errorf("join the network %s: %w", n.options.Pool, err)
 	}
-	link := groupLink(n.options.ID, numberOf(n.options.Pool, cloud))
-	plan := attach.Plan{Address: cloud, Peer: link, Source: Gateway(n.options.Pool)}
-	m := &member{place: Place{Addresses: Addresses{Cloud: cloud}, Link: link, Annotations: plan.Annotations()}}
-	n.members[r.Deployment] = m
-	if err := n.enforce(); err != nil {
-		delete(n.members, r.Deployment)
+	var m *member
+	if r.Subnet == nil {
+		m = n.joinPublic(cloud)
+	} else if m, err = n.joinSubnet(r, cloud); err != nil {
 		n.pool.giveBack(cloud)
 		return Place{}, err
+	}
+	n.members[r.Deployment] = m
+	if err := n.enforce(); err != nil {
+		return Place{}, errors.Join(err, n.leave(r.Deployment, m))
 	}
 	return m.place, nil
 }
 
-// Expose opens the ports of a group, and closes all others. It does nothing
-// for one that has left.
-func (n *Network) Expose(deployment string, ports []Opening) error {
+// joinPublic gives a group a place among those of the public.
+func (n *Network) joinPublic(cloud netip.Addr) *member {
+	link := groupLink(n.options.ID, numberOf(n.options.Pool, cloud))
+	plan := attach.Plan{Address: cloud, Peer: link, Source: Gateway(n.options.Pool)}
+	return &member{place: Place{Addresses: Addresses{Cloud: cloud}, Link: link, Peer: link, Annotations: plan.Annotations()}}
+}
+
+// Expose says which ports of a group others reach: in the public network the
+// open ones, in a virtual network all but the closed ones. It does nothing for
+// a group that has left.
+func (n *Network) Expose(deployment string, open, closed []Opening) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	m := n.members[deployment]
 	if m == nil {
 		return nil
 	}
-	m.open = ports
+	m.open, m.closed = open, closed
 	return n.enforce()
 }
 
@@ -97,19 +111,15 @@ func (n *Network) Leave(deployment string) error {
 	if m == nil {
 		return nil
 	}
-	delete(n.members, deployment)
-	n.pool.giveBack(m.place.Cloud)
-	return n.enforce()
+	return n.leave(deployment, m)
 }
 
-// enforce makes the firewall what the members need. The caller holds the lock.
-func (n *Network) enforce() error {
-	want := map[string]elements{sourcesSet: {}, openSet: {}}
-	for _, m := range n.members {
-		want[sourcesSet][sourceKey(m.place.Link, m.place.Cloud)] = ""
-		for _, p := range m.open {
-			want[openSet][openKey(m.place.Cloud, p)] = ""
-		}
+func (n *Network) leave(deployment string, m *member) error {
+	delete(n.members, deployment)
+	n.pool.giveBack(m.place.Cloud)
+	var err error
+	if m.router != nil {
+		err = n.leaveSubnet(m)
 	}
-	return n.firewall.apply(want, !n.settled)
+	return errors.Join(err, n.enforce())
 }

@@ -9,6 +9,8 @@ import (
 	"github.com/containernetworking/cni/pkg/types"
 	current "github.com/containernetworking/cni/pkg/types/100"
 	"github.com/containernetworking/cni/pkg/version"
+
+	"frankenetes.dev/embedded/network/links"
 )
 
 // configuration is the part of the network configuration that is read.
@@ -36,7 +38,7 @@ func add(args *skel.CmdArgs) error {
 	result := &current.Result{
 		CNIVersion: conf.CNIVersion,
 		Interfaces: []*current.Interface{{Name: args.IfName, Mac: mac.String(), Sandbox: args.Netns}},
-		IPs:        []*current.IPConfig{{Interface: current.Int(0), Address: *single(plan.Address), Gateway: net.IP(NextHop.AsSlice())}},
+		IPs:        []*current.IPConfig{{Interface: current.Int(0), Address: *links.Single(plan.Address), Gateway: net.IP(links.NextHop.AsSlice())}},
 	}
 	return types.PrintResult(result, conf.CNIVersion)
 }
