@@ -28,6 +28,7 @@ type Connection struct {
 	Config
 
 	ResourceGroups  *armresources.ResourceGroupsClient
+	Resources       *armresources.Client
 	Groups          *armcontainerinstance.ContainerGroupsClient
 	Containers      *armcontainerinstance.ContainersClient
 	Accounts        *armstorage.AccountsClient
@@ -59,7 +60,7 @@ func Connect(c Config) (*Connection, error) {
 
 func (c *Connection) makeClients() error {
 	sub, cred, opts := c.SubscriptionID, c.credential, c.options
-	var errs [6]error
+	var errs [7]error
 	c.ResourceGroups, errs[0] = armresources.NewResourceGroupsClient(sub, cred, opts)
 	aci, err := armcontainerinstance.NewClientFactory(sub, cred, opts)
 	if errs[1] = err; err == nil {
@@ -69,6 +70,7 @@ func (c *Connection) makeClients() error {
 	c.FileShares, errs[3] = armstorage.NewFileSharesClient(sub, cred, opts)
 	c.Identities, errs[4] = armmsi.NewUserAssignedIdentitiesClient(sub, cred, opts)
 	c.RoleAssignments, errs[5] = armauthorization.NewRoleAssignmentsClient(sub, cred, opts)
+	c.Resources, errs[6] = armresources.NewClient(sub, cred, opts)
 	return errors.Join(errs[:]...)
 }
 

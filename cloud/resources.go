@@ -140,17 +140,22 @@ func (c *Connection) PutIdentity(ctx context.Context, resourceGroup, name, locat
 // AllowContributor lets an identity do everything inside one resource group,
 // but for granting rights. Asking again is no error.
 func (c *Connection) AllowContributor(ctx context.Context, id Identity, resourceGroup string) error {
-	scope := "/subscriptions/" + c.SubscriptionID + "/resourceGroups/" + resourceGroup
-	role := "/subscriptions/" + c.SubscriptionID + "/providers/Microsoft.Authorization/roleDefinitions/" + contributor
+	return c.Allow(ctx, id, contributor, "/subscriptions/"+c.SubscriptionID+"/resourceGroups/"+resourceGroup)
+}
+
+// Allow gives an identity a built-in role at a scope, an ARM id, and below it.
+// Asking again is no error.
+func (c *Connection) Allow(ctx context.Context, id Identity, role, scope string) error {
+	definition := "/subscriptions/" + c.SubscriptionID + "/providers/Microsoft.Authorization/roleDefinitions/" + role
 	name := uuid.NewSHA1(uuid.NameSpaceURL, []byte(scope+id.principalID)).String()
 	_, err := c.RoleAssignments.Create(ctx, scope, name, armauthorization.RoleAssignmentCreateParameters{
 		Properties: &armauthorization.RoleAssignmentProperties{
 			PrincipalID:      &id.principalID,
 			PrincipalType:    to.Ptr(armauthorization.PrincipalTypeServicePrincipal),
-			RoleDefinitionID: &role,
+			RoleDefinitionID: &definition,
 		}}, nil)
 	if err != nil && Code(err) != "RoleAssignmentExists" {
-		return fmt.Errorf("give identity its role on resource group %s: %w", resourceGroup, explain(err))
+		return fmt.Errorf("give identity its role at %s: %w", scope, explain(err))
 	}
 	return nil
 }

@@ -48,8 +48,12 @@ func newSigner(r *Record, conf cloud.Config) (*signer, error) {
 	return s, nil
 }
 
-// fqdn is a component's name in the cloud's DNS.
+// fqdn is a component's name in the cloud's DNS, or in that of the cluster's
+// virtual network.
 func (s *signer) fqdn(component string) string {
+	if s.spec.network() == VNet {
+		return component + "." + s.spec.zone()
+	}
 	return s.conf.FQDN(s.spec.label(component), s.spec.Location)
 }
 

@@ -49,8 +49,9 @@ func (s *signer) after(component, port, program string) []string {
 // secret is the path of one of a component's files.
 func secret(name string) string { return secretsPath + "/" + name }
 
-// group writes the component as the cloud's API takes it.
-func (c component) group(spec Spec, st storage) cloud.Group {
+// group writes the component as the cloud's API takes it. In a virtual network
+// it is in the subnet; elsewhere that is empty.
+func (c component) group(spec Spec, st storage, subnet string) cloud.Group {
 	container := &aci.ContainerProperties{
 		Image:   &spec.Image,
 		Command: to.SliceOfPtrs(c.command...),
@@ -77,10 +78,7 @@ func (c component) group(spec Spec, st storage) cloud.Group {
 			&aci.VolumeMount{Name: to.Ptr("scratch"), MountPath: &c.scratch})
 		props.Volumes = append(props.Volumes, &aci.Volume{Name: to.Ptr("scratch"), EmptyDir: map[string]any{}})
 	}
-	if len(c.ports) > 0 {
-		props.IPAddress = &aci.IPAddress{
-			Type: to.Ptr(aci.ContainerGroupIPAddressTypePublic), DNSNameLabel: to.Ptr(spec.label(c.name))}
-	}
+	c.setAddress(props, spec, subnet)
 	for _, port := range c.ports {
 		container.Ports = append(container.Ports, &aci.ContainerPort{Port: &port, Protocol: to.Ptr(aci.ContainerNetworkProtocolTCP)})
 		props.IPAddress.Ports = append(props.IPAddress.Ports, &aci.Port{Port: &port, Protocol: to.Ptr(aci.ContainerGroupNetworkProtocolTCP)})
@@ -97,6 +95,21 @@ func (c component) group(spec Spec, st storage) cloud.Group {
 		}
 	}
 	return g
+}
+
+// setAddress says where others reach the component.
+func (c component) setAddress(props *aci.ContainerGroupPropertiesProperties, spec Spec, subnet string) {
+	if subnet != "" {
+		props.SubnetIDs = []*aci.ContainerGroupSubnetID{{ID: &subnet}}
+	}
+	switch {
+	case len(c.ports) == 0:
+	case subnet != "":
+		props.IPAddress = &aci.IPAddress{Type: to.Ptr(aci.ContainerGroupIPAddressTypePrivate)}
+	default:
+		props.IPAddress = &aci.IPAddress{
+			Type: to.Ptr(aci.ContainerGroupIPAddressTypePublic), DNSNameLabel: to.Ptr(spec.label(c.name))}
+	}
 }
 
 // encoded returns the secrets as the API takes them.

@@ -41,7 +41,7 @@ func components(t *testing.T) ([]component, *signer, *Record) {
 		func() (component, error) { return s.apiserver(r, "1:6443") },
 		func() (component, error) { return s.controllerManager(r) },
 		s.scheduler,
-		func() (component, error) { return s.node(cloud.Identity{ID: "/id", ClientID: "client"}) },
+		func() (component, error) { return s.node(cloud.Identity{ID: "/id", ClientID: "client"}, "") },
 	} {
 		c, err := build()
 		if err != nil {
@@ -55,7 +55,7 @@ func components(t *testing.T) ([]component, *signer, *Record) {
 func TestKeysAreOnlyInSecretVolumes(t *testing.T) {
 	all, _, r := components(t)
 	for _, c := range all {
-		g := c.group(r.Spec, storage{account: "acct", key: "the-account-key"})
+		g := c.group(r.Spec, storage{account: "acct", key: "the-account-key"}, "")
 		for _, v := range g.Properties.Volumes {
 			v.Secret = nil
 			if v.AzureFile != nil {

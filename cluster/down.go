@@ -50,6 +50,7 @@ func (o *Operator) remove(ctx context.Context, name string) error {
 			return "deleted", o.cloud.DeleteGroup(ctx, name, VirtualKubelet)
 		}},
 		drop("Pods", podsGroup(name), "resource group "+podsGroup(name)+" deleted", "Node"),
-		drop("Control plane", name, "resource group "+name+" deleted, with its data", "Node"),
+		// The pods are in the control plane's network.
+		drop("Control plane", name, "resource group "+name+" deleted, with its data", "Pods"),
 	}, o.progress)
 }

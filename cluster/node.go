@@ -20,8 +20,8 @@ const (
 
 // node is the kubelet whose container runtime is the cloud. To Kubernetes it
 // is a node and no more; in the cloud it may do as it likes in the pods'
-// resource group, and nowhere else.
-func (s *signer) node(identity cloud.Identity) (component, error) {
+// resource group, and nowhere else. Pods are in the subnet, unless it is empty.
+func (s *signer) node(identity cloud.Identity, subnet string) (component, error) {
 	secrets, err := s.nodeSecrets(identity)
 	if err != nil {
 		return component{}, err
@@ -42,6 +42,7 @@ func (s *signer) node(identity cloud.Identity) (component, error) {
 			arg("cloud-config", secret("cloud.json")),
 			arg("resource-group", podsGroup(s.spec.Name)),
 			arg("location", s.spec.Location),
+			arg("subnet", subnet),
 		),
 		ports: []int32{kubeletPort, agentPort}, cpu: 1, memory: 1.5,
 		// By what it keeps there, a kubelet that was restarted knows its pods.

@@ -27,16 +27,35 @@ type subject struct {
 	record  *Record
 	storage storage
 	signer  *signer
+	// subnet is the ARM id of the one that the groups are in, if they are in
+	// a virtual network.
+	subnet string
 	// stored is closed when there is a container group of etcd, ready when the
 	// API server is ready, in this verb.
 	stored, ready chan struct{}
 }
 
 func (o *Operator) subject(r *Record, st storage) (*subject, error) {
-	s := &subject{Operator: o, record: r, storage: st, stored: make(chan struct{}), ready: make(chan struct{})}
-	var err error
+	s, err := o.newSubject(r.Spec)
+	if err != nil {
+		return nil, err
+	}
+	s.record, s.storage = r, st
 	s.signer, err = newSigner(r, o.cloud.Config)
 	return s, err
+}
+
+// newSubject is a cluster of which there is no more than a spec yet.
+func (o *Operator) newSubject(spec Spec) (*subject, error) {
+	s := &subject{Operator: o, record: &Record{Spec: spec}, stored: make(chan struct{}), ready: make(chan struct{})}
+	if spec.network() == VNet {
+		n, err := spec.cloudNetwork()
+		if err != nil {
+			return nil, err
+		}
+		s.subnet = o.cloud.SubnetID(n)
+	}
+	return s, nil
 }
 
 // open loads a cluster that exists.
@@ -62,15 +81,27 @@ func (s *subject) put(ctx context.Context, c component, err error) (since time.T
 		return since, err
 	}
 	g, err := s.cloud.GetGroup(ctx, s.name(), c.name)
-	if err != nil || g != nil && !ended(g) && trouble(g) == "" {
+	if err != nil {
 		return since, err
 	}
-	since = time.Now()
-	err = s.cloud.PutGroup(ctx, s.name(), c.name, c.group(s.record.Spec, s.storage))
-	if cloud.Code(err) == "HostPortUnavailable" {
-		err = fault.New(fault.Conflict, "end the program that uses it, or choose another with --port", "%w", err)
+	if g == nil || ended(g) || trouble(g) != "" {
+		since = time.Now()
+		if err := s.create(ctx, c); err != nil {
+			return since, err
+		}
+	}
+	if s.subnet != "" && len(c.ports) > 0 {
+		err = s.putName(ctx, c.name)
 	}
 	return since, err
+}
+
+func (s *subject) create(ctx context.Context, c component) error {
+	err := s.cloud.PutGroup(ctx, s.name(), c.name, c.group(s.record.Spec, s.storage, s.subnet))
+	if cloud.Code(err) == "HostPortUnavailable" {
+		return fault.New(fault.Conflict, "end the program that uses it, or choose another with --port", "%w", err)
+	}
+	return err
 }
 
 // pollEvery is the pause between two looks at something; where it is the cloud

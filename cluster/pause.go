@@ -32,14 +32,18 @@ func (o *Operator) Pause(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	return run(ctx, []Step{
+	steps := []Step{
 		{Name: "Node", Run: s.stopNode},
 		{Name: "Pods", Needs: []string{"Node"}, Run: s.stopPods},
 		{Name: "Controllers", Run: s.stopControllers},
 		{Name: "API server", Needs: []string{"Node", "Controllers"}, Run: s.stopAPIServer},
 		{Name: "etcd", Needs: []string{"API server"}, Run: s.stopEtcd},
 		{Name: "Nothing left", Needs: []string{"etcd", "Pods"}, Run: s.checkGone},
-	}, o.progress)
+	}
+	if s.subnet != "" {
+		steps = append(steps, Step{Name: "Network", Needs: []string{"etcd", "Pods"}, Run: s.stopNetwork})
+	}
+	return run(ctx, steps, o.progress)
 }
 
 func (s *subject) stopNode(ctx context.Context) (string, error) {

@@ -60,6 +60,10 @@ type Spec struct {
 	Kubernetes string `json:"kubernetes"`
 	Image      string `json:"image"`
 	AgentImage string `json:"agentImage"`
+	// Network is how its groups reach one another, Range the addresses of its
+	// virtual network.
+	Network NetworkType `json:"network,omitempty"`
+	Range   string      `json:"range,omitempty"`
 	// Port is where the API server is published on the cloud's loopback
 	// address; 0 where the cloud publishes nothing.
 	Port    int       `json:"port,omitempty"`

@@ -8,9 +8,16 @@ import (
 )
 
 // startSteps are the steps that up and resume share: from a record to a
-// cluster whose node is Ready. first are the steps that they need.
-func (s *subject) startSteps(first ...string) []Step {
-	return []Step{
+// cluster whose node is Ready. grouped is the step that makes the resource
+// group, recorded the one that writes the record, where there are such.
+func (s *subject) startSteps(grouped, recorded string) []Step {
+	var steps []Step
+	first := needs(recorded)
+	if s.subnet != "" {
+		steps = append(steps, Step{Name: "Network", Needs: needs(grouped), Run: s.startNetwork})
+		first = append(first, "Network")
+	}
+	return append(steps, []Step{
 		{Name: "etcd", Needs: first, Run: s.startEtcd},
 		{Name: "API server", Needs: first, Run: s.startAPIServer},
 		// Controllers that start before the API server is ready wait for it in
@@ -18,7 +25,15 @@ func (s *subject) startSteps(first ...string) []Step {
 		{Name: "Controllers", Needs: []string{"API server"}, Run: s.startControllers},
 		{Name: "Node", Needs: first, Run: s.startNode},
 		{Name: "Access", Needs: []string{"API server"}, Run: s.allowAccess},
+	}...)
+}
+
+// needs is a list of steps that has one, or none.
+func needs(step string) []string {
+	if step == "" {
+		return nil
 	}
+	return []string{step}
 }
 
 func (s *subject) startEtcd(ctx context.Context) (string, error) {
@@ -84,7 +99,7 @@ func (s *subject) startNode(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	c, err := s.signer.node(identity)
+	c, err := s.signer.node(identity, s.subnet)
 	since, err := s.put(ctx, c, err)
 	if err != nil {
 		return "", err
@@ -112,7 +127,7 @@ func (s *subject) onceReady(fn func(ctx context.Context) error) func(ctx context
 }
 
 // identity makes the node's identity in the cloud, and gives it the pods'
-// resource group and nothing else.
+// resource group, the subnet that they are in, and nothing else.
 func (s *subject) identity(ctx context.Context) (cloud.Identity, error) {
 	location := s.record.Spec.Location
 	id, err := s.cloud.PutIdentity(ctx, s.name(), VirtualKubelet, location)
@@ -122,6 +137,11 @@ func (s *subject) identity(ctx context.Context) (cloud.Identity, error) {
 	tags := map[string]string{clusterTag + podsSuffix: s.name()}
 	if err := s.cloud.PutResourceGroup(ctx, podsGroup(s.name()), location, tags); err != nil {
 		return id, err
+	}
+	if s.subnet != "" {
+		if err := s.cloud.Allow(ctx, id, cloud.NetworkContributor, s.subnet); err != nil {
+			return id, err
+		}
 	}
 	return id, s.cloud.AllowContributor(ctx, id, podsGroup(s.name()))
 }

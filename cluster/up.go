@@ -19,6 +19,9 @@ type UpOptions struct {
 	// cloud publishes at all; 0 means any free one, or that of a cluster that
 	// exists.
 	Port int
+	// Network is how its groups reach one another; empty means what suits the
+	// cloud, or that of a cluster that exists.
+	Network NetworkType
 	// Keep leaves what was made standing when something fails.
 	Keep bool
 }
@@ -33,7 +36,7 @@ const cleanUpTime = time.Minute
 // is completed and started where it is not. When a new one fails, or ctx ends,
 // it is removed again, unless Keep is set.
 func (o *Operator) Up(ctx context.Context, opts UpOptions) (Access, error) {
-	if err := errors.Join(CheckName(opts.Name), CheckPort(opts.Port)); err != nil {
+	if err := errors.Join(CheckName(opts.Name), CheckPort(opts.Port), CheckNetwork(opts.Network)); err != nil {
 		return Access{}, err
 	}
 	// A resource group of that name that is not ours must not be filled, and
@@ -43,6 +46,9 @@ func (o *Operator) Up(ctx context.Context, opts UpOptions) (Access, error) {
 	}
 	record, st, err := load(ctx, o.cloud, opts.Name)
 	if err == nil {
+		if err := record.Spec.keepsNetwork(opts.Network); err != nil {
+			return Access{}, err
+		}
 		return o.start(ctx, record, st, opts.Port)
 	}
 	if fault.KindOf(err) != fault.NotFound {
@@ -71,12 +77,18 @@ func (o *Operator) create(ctx context.Context, opts UpOptions) (Access, error) {
 	if err != nil {
 		return Access{}, err
 	}
-	s := &subject{Operator: o, record: &Record{Spec: spec}, stored: make(chan struct{}), ready: make(chan struct{})}
+	if err := o.chooseNetwork(ctx, opts.Network, &spec); err != nil {
+		return Access{}, err
+	}
+	s, err := o.newSubject(spec)
+	if err != nil {
+		return Access{}, err
+	}
 	steps := []Step{
 		{Name: "Storage", Run: s.makeStorage},
 		{Name: "Certificates", Needs: []string{"Storage"}, Run: s.makeAuthorities},
 	}
-	if err := run(ctx, append(steps, s.startSteps("Certificates")...), o.progress); err != nil {
+	if err := run(ctx, append(steps, s.startSteps("Storage", "Certificates")...), o.progress); err != nil {
 		return Access{}, err
 	}
 	return s.access()
@@ -92,7 +104,7 @@ func (o *Operator) start(ctx context.Context, r *Record, st storage, port int) (
 	if err := s.movePort(ctx, port); err != nil {
 		return Access{}, err
 	}
-	if err := run(ctx, s.startSteps(), o.progress); err != nil {
+	if err := run(ctx, s.startSteps("", ""), o.progress); err != nil {
 		return Access{}, err
 	}
 	return s.access()

@@ -100,7 +100,7 @@ func (n *node) prepare() error {
 	n.images = images.NewService(images.Registry{Client: conn.HTTPClient(), Host: place.Registry, Token: conn.Token}, n.config.RootDir)
 	n.runtime, err = runtime.New(runtime.Options{
 		NodeName:   n.config.NodeName,
-		Provider:   aci.New(conn.Groups, n.config.ResourceGroup, n.config.Location),
+		Provider:   aci.New(conn.Groups, n.config.ResourceGroup, n.config.Location, n.config.Subnet),
 		Agents:     n.hub,
 		Images:     n.images,
 		Pod:        n.findPod,

@@ -35,9 +35,9 @@ type Config struct {
 	// AgentCAFile and AgentCAKeyFile are the authority of the agents, and
 	// AgentAddress what they dial, host:port.
 	AgentCAFile, AgentCAKeyFile, AgentAddress string
-	// CloudConfig is the file with the cloud's configuration; ResourceGroup
-	// and Location are where the pods' groups go.
-	CloudConfig, ResourceGroup, Location string
+	// CloudConfig is the file with the cloud's configuration; ResourceGroup,
+	// Location and Subnet (an ARM id, may be empty) are where the pods' groups go.
+	CloudConfig, ResourceGroup, Location, Subnet string
 	// AgentImage is the image that has the agent.
 	AgentImage string
 	// CPU, Memory and Pods are the capacity that the node shows.
@@ -71,6 +71,7 @@ func ParseFlags(args []string, w io.Writer) (Config, error) {
 	f.StringVar(&c.CloudConfig, "cloud-config", "", "file with the configuration of the cloud")
 	f.StringVar(&c.ResourceGroup, "resource-group", "", "resource group of the pods")
 	f.StringVar(&c.Location, "location", "", "location of the pods (default: the cloud's)")
+	f.StringVar(&c.Subnet, "subnet", "", "ARM id of the subnet of the pods (default: they are in none)")
 	f.StringVar(&c.AgentImage, "agent-image", "", "image of the agent")
 	f.IntVar(&c.CPU, "cpu", 4, "CPUs that the node shows")
 	f.Func("memory", "memory that the node shows (default 16Gi)", func(s string) (err error) {

@@ -44,6 +44,9 @@ type Container struct {
 	Command []string
 	Env     []EnvVar
 	Mounts  []Mount
+	// Ports are those at which others may reach it. A place where groups reach
+	// each other at any port has no need of them.
+	Ports []Port
 	// Request is what the group's size is the sum of; Limit what the container
 	// may use at most. Init containers have neither.
 	Request, Limit Resources
@@ -64,6 +67,12 @@ type Mount struct {
 	Volume   string
 	Path     string
 	ReadOnly bool
+}
+
+// Port is a TCP or UDP port.
+type Port struct {
+	UDP    bool
+	Number int32
 }
 
 // Resources are an amount of CPU, in cores, and of memory, in GB.

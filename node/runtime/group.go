@@ -94,6 +94,12 @@ func (p plan) container(c *v1.Container, volumes map[string]string) provider.Con
 	for _, m := range c.VolumeMounts {
 		out.Mounts = append(out.Mounts, provider.Mount{Volume: volumes[m.Name], Path: m.MountPath, ReadOnly: m.ReadOnly})
 	}
+	for _, port := range c.Ports {
+		// What is neither TCP nor UDP, no cloud opens.
+		if port.Protocol != v1.ProtocolSCTP {
+			out.Ports = append(out.Ports, provider.Port{UDP: port.Protocol == v1.ProtocolUDP, Number: port.ContainerPort})
+		}
+	}
 	return out
 }
 

@@ -31,7 +31,7 @@ func (o *options) upCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			up.Name, up.Kubernetes = o.clusterName(args), o.build.Kubernetes
 			// Before the cloud is started for it.
-			if err := errors.Join(cluster.CheckName(up.Name), cluster.CheckPort(up.Port)); err != nil {
+			if err := errors.Join(cluster.CheckName(up.Name), cluster.CheckPort(up.Port), cluster.CheckNetwork(up.Network)); err != nil {
 				return err
 			}
 			return o.verb(cmd.Context(), up.Name, "ready", func(ctx context.Context, op *cluster.Operator) (*cluster.Access, error) {
@@ -42,6 +42,8 @@ func (o *options) upCommand() *cobra.Command {
 	}
 	cmd.Flags().StringVar(&up.Location, "location", "", "where to create it (default: the cloud's own)")
 	cmd.Flags().IntVar(&up.Port, "port", 0, "port of this machine for the API server, where the cloud is local (default: a free one)")
+	cmd.Flags().StringVar((*string)(&up.Network), "network", "", "vnet, a virtual network of its own, or public, where every component has a public address\n"+
+		"(default: vnet, but public on Azure, where this machine would have to be in the network)")
 	cmd.Flags().BoolVar(&up.Keep, "keep", false, "leave a cluster that failed standing")
 	return cmd
 }

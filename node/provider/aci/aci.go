@@ -30,22 +30,24 @@ const (
 	pollEvery = time.Second
 )
 
-// Provider runs groups in one resource group and location.
+// Provider runs groups in one resource group, location and subnet.
 type Provider struct {
 	client        *armcontainerinstance.ContainerGroupsClient
 	resourceGroup string
 	location      string
+	subnet        string
 }
 
 // New returns a provider that uses the given client, whose retry policy covers
-// throttling (429) and passing failures (5xx).
-func New(client *armcontainerinstance.ContainerGroupsClient, resourceGroup, location string) *Provider {
-	return &Provider{client: client, resourceGroup: resourceGroup, location: location}
+// throttling (429) and passing failures (5xx). A subnet, by its ARM id, is what
+// all groups are put in, unless it is empty.
+func New(client *armcontainerinstance.ContainerGroupsClient, resourceGroup, location, subnet string) *Provider {
+	return &Provider{client: client, resourceGroup: resourceGroup, location: location, subnet: subnet}
 }
 
 // Create puts the group. It does not wait until the group runs.
 func (p *Provider) Create(ctx context.Context, g provider.Group) error {
-	body := toARM(g, p.location)
+	body := toARM(g, p.location, p.subnet)
 	err := whileTransitioning(ctx, func() error {
 		_, err := p.client.BeginCreateOrUpdate(ctx, p.resourceGroup, g.Name, body, nil)
 		return err

@@ -32,7 +32,7 @@ func (token) GetToken(context.Context, policy.TokenRequestOptions) (azcore.Acces
 }
 
 // against returns a provider whose cloud is the handler.
-func against(t *testing.T, handler http.HandlerFunc) *aci.Provider {
+func against(t *testing.T, subnet string, handler http.HandlerFunc) *aci.Provider {
 	t.Helper()
 	server := httptest.NewTLSServer(handler)
 	t.Cleanup(server.Close)
@@ -46,14 +46,14 @@ func against(t *testing.T, handler http.HandlerFunc) *aci.Provider {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return aci.New(client, "pods", "here")
+	return aci.New(client, "pods", "here", subnet)
 }
 
 const path = "/subscriptions/sub/resourceGroups/pods/providers/Microsoft.ContainerInstance/containerGroups"
 
 func TestCreateSaysWhatARMExpects(t *testing.T) {
 	var got any
-	p := against(t, func(w http.ResponseWriter, r *http.Request) {
+	p := against(t, "/the/subnet", func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodPut || r.URL.Path != path+"/g" {
 			t.Errorf("%s %s, want PUT %s/g", r.Method, r.URL.Path, path)
 		}
@@ -82,6 +82,7 @@ func TestCreateSaysWhatARMExpects(t *testing.T) {
 		"location": "here", "tags": {"k": "v"},
 		"properties": {
 			"osType": "Linux", "restartPolicy": "Never",
+			"subnetIds": [{"id": "/the/subnet"}],
 			"volumes": [{"name": "shared", "emptyDir": {}}],
 			"imageRegistryCredentials": [{"server": "r.io", "username": "u", "password": "p"}],
 			"initContainers": [{"name": "install", "properties": {"image": "agent", "command": ["/agent", "install"]}}],
@@ -98,8 +99,54 @@ func TestCreateSaysWhatARMExpects(t *testing.T) {
 	}
 }
 
+func TestGroupsInNoSubnetHaveAPublicAddress(t *testing.T) {
+	g := provider.Group{Name: "g", Containers: []provider.Container{
+		{Name: "web", Image: "hello", Ports: []provider.Port{{Number: 80}, {UDP: true, Number: 53}}},
+		{Name: "twin", Image: "hello", Ports: []provider.Port{{Number: 80}}},
+		{Name: "job", Image: "hello"},
+	}}
+	for _, c := range []struct {
+		subnet    string
+		group     provider.Group
+		addresses string
+	}{
+		{"", g, `{"ports":[{"port":80,"protocol":"TCP"},{"port":53,"protocol":"UDP"}],"type":"Public"}`},
+		{"/the/subnet", g, "null"},
+		{"", provider.Group{Name: "g", Containers: g.Containers[2:]}, "null"},
+	} {
+		p, bodies := recording(t, c.subnet)
+		if err := p.Create(t.Context(), c.group); err != nil {
+			t.Fatal(err)
+		}
+		body := <-bodies
+		properties := body["properties"].(map[string]any)
+		if got, _ := json.Marshal(properties["ipAddress"]); string(got) != c.addresses {
+			t.Errorf("subnet %q: address %s, want %s", c.subnet, got, c.addresses)
+		}
+		web := properties["containers"].([]any)[0].(map[string]any)["properties"].(map[string]any)
+		if len(c.group.Containers) == 3 && len(web["ports"].([]any)) != 2 {
+			t.Errorf("subnet %q: ports of the container %v", c.subnet, web["ports"])
+		}
+	}
+}
+
+// recording returns a provider whose cloud takes every group, and the bodies.
+func recording(t *testing.T, subnet string) (*aci.Provider, <-chan map[string]any) {
+	t.Helper()
+	bodies := make(chan map[string]any, 1)
+	return against(t, subnet, func(w http.ResponseWriter, r *http.Request) {
+		var body map[string]any
+		if err := json.NewDecoder(r.Body).Decode(&body); err != nil {
+			t.Error(err)
+		}
+		bodies <- body
+		w.WriteHeader(http.StatusCreated)
+		io.WriteString(w, `{"name":"g","properties":{"provisioningState":"Pending","containers":[],"osType":"Linux"}}`)
+	}), bodies
+}
+
 func TestARefusalIsOneLine(t *testing.T) {
-	p := against(t, func(w http.ResponseWriter, _ *http.Request) {
+	p := against(t, "/the/subnet", func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(http.StatusBadRequest)
 		io.WriteString(w, `{"error":{"code":"ContainerGroupQuotaReached","message":"10 of 10 cores are used."}}`)
 	})
@@ -115,7 +162,7 @@ func TestARefusalIsOneLine(t *testing.T) {
 
 func TestDeleteWaitsUntilTheGroupIsGone(t *testing.T) {
 	var asked atomic.Int32
-	p := against(t, func(w http.ResponseWriter, r *http.Request) {
+	p := against(t, "/the/subnet", func(w http.ResponseWriter, r *http.Request) {
 		switch {
 		case r.Method == http.MethodDelete:
 			w.Header().Set("Azure-AsyncOperation", "https://"+r.Host+"/operation?api-version=2023-05-01")
@@ -138,7 +185,7 @@ func TestDeleteWaitsUntilTheGroupIsGone(t *testing.T) {
 
 func TestDeletingWhatIsGoneIsNoError(t *testing.T) {
 	for _, status := range []int{http.StatusNoContent, http.StatusNotFound} {
-		p := against(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) })
+		p := against(t, "/the/subnet", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) })
 		if err := p.Delete(context.Background(), "g"); err != nil {
 			t.Errorf("answer %d: Delete = %v", status, err)
 		}
@@ -147,7 +194,7 @@ func TestDeletingWhatIsGoneIsNoError(t *testing.T) {
 
 func TestATransitioningGroupIsAskedAgain(t *testing.T) {
 	var asked atomic.Int32
-	p := against(t, func(w http.ResponseWriter, _ *http.Request) {
+	p := against(t, "/the/subnet", func(w http.ResponseWriter, _ *http.Request) {
 		if asked.Add(1) == 1 {
 			w.Header().Set("Retry-After", "0.001")
 			w.WriteHeader(http.StatusConflict)
@@ -165,7 +212,7 @@ func TestListFindsGroupsByTagOnEveryPage(t *testing.T) {
 	group := func(name, node string) string {
 		return fmt.Sprintf(`{"name":%q,"tags":{"node":%q},"properties":{"containers":[],"osType":"Linux"}}`, name, node)
 	}
-	p := against(t, func(w http.ResponseWriter, r *http.Request) {
+	p := against(t, "/the/subnet", func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Query().Get("page") == "2" {
 			io.WriteString(w, `{"value":[`+group("c", "ours")+`,{"name":"untagged","properties":{"containers":[],"osType":"Linux"}}]}`)
 			return

@@ -11,7 +11,10 @@ import (
 
 // toARM converts a group. Its containers are never restarted: the agents are
 // their first processes and restart what runs in them.
-func toARM(g provider.Group, location string) aci.ContainerGroup {
+//
+// In a subnet groups reach each other at all ports; elsewhere a group has a
+// public address for the ports that it names, as in the posts.
+func toARM(g provider.Group, location, subnet string) aci.ContainerGroup {
 	properties := &aci.ContainerGroupPropertiesProperties{
 		OSType:        to.Ptr(aci.OperatingSystemTypesLinux),
 		RestartPolicy: to.Ptr(aci.ContainerGroupRestartPolicyNever),
@@ -21,6 +24,11 @@ func toARM(g provider.Group, location string) aci.ContainerGroup {
 	}
 	for _, c := range g.Containers {
 		properties.Containers = append(properties.Containers, container(c))
+	}
+	if subnet != "" {
+		properties.SubnetIDs = []*aci.ContainerGroupSubnetID{{ID: to.Ptr(subnet)}}
+	} else {
+		properties.IPAddress = address(g)
 	}
 	for _, v := range g.Volumes {
 		properties.Volumes = append(properties.Volumes, &aci.Volume{Name: to.Ptr(v), EmptyDir: map[string]any{}})
@@ -34,6 +42,39 @@ func toARM(g provider.Group, location string) aci.ContainerGroup {
 		tags[k] = to.Ptr(v)
 	}
 	return aci.ContainerGroup{Location: to.Ptr(location), Tags: tags, Properties: properties}
+}
+
+// address is public, with every port that a container names; nil without any.
+func address(g provider.Group) *aci.IPAddress {
+	a := &aci.IPAddress{Type: to.Ptr(aci.ContainerGroupIPAddressTypePublic)}
+	seen := map[provider.Port]bool{}
+	for _, c := range g.Containers {
+		for _, p := range c.Ports {
+			if !seen[p] {
+				seen[p] = true
+				a.Ports = append(a.Ports, &aci.Port{Port: to.Ptr(p.Number), Protocol: to.Ptr(aci.ContainerGroupNetworkProtocol(protocolOf(p)))})
+			}
+		}
+	}
+	if len(a.Ports) == 0 {
+		return nil
+	}
+	return a
+}
+
+func ports(c provider.Container) []*aci.ContainerPort {
+	var list []*aci.ContainerPort
+	for _, p := range c.Ports {
+		list = append(list, &aci.ContainerPort{Port: to.Ptr(p.Number), Protocol: to.Ptr(aci.ContainerNetworkProtocol(protocolOf(p)))})
+	}
+	return list
+}
+
+func protocolOf(p provider.Port) string {
+	if p.UDP {
+		return "UDP"
+	}
+	return "TCP"
 }
 
 func initContainer(c provider.Container) *aci.InitContainerDefinition {
@@ -55,6 +96,7 @@ func container(c provider.Container) *aci.Container {
 		Properties: &aci.ContainerProperties{
 			Image:                to.Ptr(c.Image),
 			Command:              to.SliceOfPtrs(c.Command...),
+			Ports:                ports(c),
 			EnvironmentVariables: environment(c.Env),
 			VolumeMounts:         mounts(c.Mounts),
 			SecurityContext:      security(c),
