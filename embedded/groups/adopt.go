@@ -85,8 +85,13 @@ func (s *Service) adoptGroup(ctx context.Context, g *group, found *found) {
 	r := &g.record
 	var err error
 	runs := found != nil && !r.Stopped && r.Result == nil
+	exited := false
 	if runs {
-		err = s.join(g)
+		// Asked before the deployment has it, which asks anew.
+		if err = found.list(ctx, s.engine); err == nil {
+			exited = found.allExited()
+			err = s.join(g)
+		}
 	}
 	if !runs || err != nil {
 		if err = errors.Join(err, s.engine.removeDeployment(ctx, r.UID, 0)); err != nil {
@@ -96,7 +101,7 @@ func (s *Service) adoptGroup(ctx context.Context, g *group, found *found) {
 	}
 	s.deploy(g, found)
 	d := g.live()
-	if d == nil || r.Group.Properties.RestartPolicy == always || !found.allExited() {
+	if d == nil || r.Group.Properties.RestartPolicy == always || !exited {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, settleTime)

@@ -102,19 +102,23 @@ func (s *Service) create(ctx context.Context, key string, spec *Group) (*group, 
 		func() error { return s.claim(key, spec) },
 		func() error { return s.publish(g, spec.Tags) },
 		func() error { return s.ledger.create(key, spec) },
+		func() error { return s.joining(spec, func() error { s.add(g); return nil }) },
 	)
 	if err != nil {
 		s.unclaim(key)
 		g.published.close()
 		return nil, err
 	}
-	s.mu.Lock()
-	s.groups[key] = g
-	s.mu.Unlock()
 	if err := s.deployStored(ctx, g); err != nil {
 		return nil, errors.Join(err, s.remove(ctx, g))
 	}
 	return g, nil
+}
+
+func (s *Service) add(g *group) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.groups[g.key] = g
 }
 
 // deployStored deploys the group while its record is written. Were the daemon
@@ -164,15 +168,22 @@ func (s *Service) update(ctx context.Context, g *group, spec *Group) error {
 // redeploy ends what runs of the group and deploys it anew. The record goes
 // first: with it not written, nothing has changed.
 func (s *Service) redeploy(ctx context.Context, g *group, change func(*record)) error {
-	g.mu.Lock()
-	old, next := g.record, g.record
-	change(&next)
-	next.UID, next.Stopped, next.Result, next.Floor = newUID(), false, nil, nil
-	err := s.options.Store.Put(kind, g.key, next)
-	if err == nil {
-		g.record = next
-	}
-	g.mu.Unlock()
+	planned := record{Group: *g.definition()}
+	change(&planned)
+	var old record
+	err := s.joining(&planned.Group, func() error {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		old = g.record
+		next := old
+		change(&next)
+		next.UID, next.Stopped, next.Result, next.Floor = newUID(), false, nil, nil
+		err := s.options.Store.Put(kind, g.key, next)
+		if err == nil {
+			g.record = next
+		}
+		return err
+	})
 	if err != nil {
 		return fmt.Errorf("deploy container group %s anew: %w", g.key, err)
 	}

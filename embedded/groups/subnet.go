@@ -14,6 +14,9 @@ type Subnets interface {
 	// Subnet returns the one with an ARM id, or an *arm.Error that says why
 	// no group can be in it.
 	Subnet(id string) (network.Subnet, error)
+	// Join calls fn while no subnet can change: what InSubnet tells of when fn
+	// returns keeps the subnet as it is from then on. fn may only read subnets.
+	Join(id string, fn func() error) error
 }
 
 // joinSubnet is what one must be allowed to do with a subnet to put a group
@@ -41,6 +44,16 @@ func (s *Service) resolveSubnet(r *arm.Request, spec *Group) error {
 		spec.Properties.IPAddress = &IPAddress{Type: private, Ports: []Port{}}
 	}
 	return nil
+}
+
+// joining calls fn, which makes a group be in its subnet, while that cannot
+// go. The caller holds no group's mutex.
+func (s *Service) joining(spec *Group, fn func() error) error {
+	id := spec.subnetID()
+	if id == "" {
+		return fn()
+	}
+	return s.options.Subnets.Join(id, fn)
 }
 
 // subnetID returns the ARM id of the group's subnet, empty for one in none.

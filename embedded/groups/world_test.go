@@ -73,6 +73,13 @@ const knownSubnet = "/subscriptions/" + testSub + "/resourceGroups/net/providers
 // fakeSubnets knows one subnet.
 type fakeSubnets struct{}
 
+func (f fakeSubnets) Join(id string, fn func() error) error {
+	if _, err := f.Subnet(id); err != nil {
+		return err
+	}
+	return fn()
+}
+
 func (fakeSubnets) Subnet(id string) (network.Subnet, error) {
 	if !strings.EqualFold(id, knownSubnet) {
 		return network.Subnet{}, arm.NotFound("Microsoft.Network/virtualNetworks/subnets", id, "g")
