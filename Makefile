@@ -54,6 +54,11 @@ e2e: build ## Run the end-to-end tests on real containers (needs root)
 	$(SUDO) env PATH="$$PATH" GOFLAGS=$(GOFLAGS) CGO_ENABLED=0 FRANKENETES_BIN=$(abspath $(BIN)) \
 		$(GO) test -count=1 -p 1 -timeout 30m -v ./test/...
 
+.PHONY: figures
+figures: build ## Measure the embedded cloud alone (needs root, ten minutes and a quiet machine)
+	$(SUDO) env PATH="$$PATH" GOFLAGS=$(GOFLAGS) CGO_ENABLED=0 FRANKENETES_BIN=$(abspath $(BIN)) FRANKENETES_FIGURES=1 \
+		$(GO) test -count=1 -timeout 30m -v -run '^TestFigures$$' ./test/cloud
+
 .PHONY: lint
 lint: ## Check format, arrows between layers, vet and staticcheck
 	@out="$$(gofmt -l $$(git ls-files '*.go'))"; [ -z "$$out" ] || { echo "not gofmt-ed:"; echo "$$out"; exit 1; }
