@@ -98,7 +98,8 @@ type Server struct {
 	opts       Options
 	log        *slog.Logger
 	routes     []route
-	hooks      []func(ctx context.Context, sub, rg string) error
+	hooks      []deletionHook
+	lastHooks  []deletionHook
 	operations *operations
 	groups     groups
 	// groupsMu is held by whatever changes the record of a resource group.

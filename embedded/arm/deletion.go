@@ -9,11 +9,21 @@ import (
 	"sync"
 )
 
+// deletionHook deletes what a provider has in a resource group.
+type deletionHook = func(ctx context.Context, sub, rg string) error
+
 // OnDeleteResourceGroup adds a hook that deletes what a provider has in a
 // group. The hooks of a deletion run side by side; when all have succeeded the
 // group disappears. A hook may be called again for what it has deleted already.
-func (s *Server) OnDeleteResourceGroup(fn func(ctx context.Context, sub, rg string) error) {
+func (s *Server) OnDeleteResourceGroup(fn deletionHook) {
 	s.hooks = append(s.hooks, fn)
+}
+
+// OnDeleteResourceGroupLast adds a hook that deletes what the resources of
+// other providers stand on, such as networks: it is called when every hook of
+// OnDeleteResourceGroup has succeeded, and not if one has failed.
+func (s *Server) OnDeleteResourceGroupLast(fn deletionHook) {
+	s.lastHooks = append(s.lastHooks, fn)
 }
 
 func beingDeleted(rg string) *Error {
@@ -105,15 +115,10 @@ func (s *Server) startDeletion(owner, sub, rg string) (*operation, error) {
 // emptied is there again for another try, unless the daemon is ending.
 func (s *Server) cascade(ctx context.Context, sub string, group resourceGroup) error {
 	s.awaitWriters(sub, group.Name)
-	errs := make([]error, len(s.hooks))
-	var wg sync.WaitGroup
-	for i, hook := range s.hooks {
-		wg.Go(func() {
-			errs[i] = run(ctx, func(ctx context.Context) error { return hook(ctx, sub, group.Name) })
-		})
+	err := runHooks(ctx, s.hooks, sub, group.Name)
+	if err == nil {
+		err = runHooks(ctx, s.lastHooks, sub, group.Name)
 	}
-	wg.Wait()
-	err := errors.Join(errs...)
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
@@ -127,6 +132,19 @@ func (s *Server) cascade(ctx context.Context, sub string, group resourceGroup) e
 		return fmt.Errorf("delete resource group %s: %w", group.Name, err)
 	}
 	return s.groups.delete(sub, group.Name)
+}
+
+// runHooks calls the hooks of a deletion side by side.
+func runHooks(ctx context.Context, hooks []deletionHook, sub, rg string) error {
+	errs := make([]error, len(hooks))
+	var wg sync.WaitGroup
+	for i, hook := range hooks {
+		wg.Go(func() {
+			errs[i] = run(ctx, func(ctx context.Context) error { return hook(ctx, sub, rg) })
+		})
+	}
+	wg.Wait()
+	return errors.Join(errs...)
 }
 
 // dropRoles forgets the role assignments at a resource that was deleted: one

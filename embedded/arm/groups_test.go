@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -226,6 +227,46 @@ func TestAGroupThatCannotBeEmptiedStays(t *testing.T) {
 	}
 	if err := deletion(); err != nil {
 		t.Errorf("second deletion: %v", err)
+	}
+}
+
+func TestWhatOthersStandOnIsDeletedLast(t *testing.T) {
+	var failure error
+	var order []string
+	hook := func(name string) func(context.Context, string, string) error {
+		return func(context.Context, string, string) error {
+			order = append(order, name)
+			return failure
+		}
+	}
+	c := armtest.Start(t, func(c *armtest.Cloud) {
+		c.ARM.OnDeleteResourceGroupLast(hook("network"))
+		c.ARM.OnDeleteResourceGroup(hook("groups"))
+	})
+	client := groupsClient(t, c, c.Owner(t))
+	if _, err := client.CreateOrUpdate(t.Context(), "g", armresources.ResourceGroup{Location: to.Ptr("local")}, nil); err != nil {
+		t.Fatal(err)
+	}
+	deletion := func() error {
+		poller, err := client.BeginDelete(t.Context(), "g", nil)
+		if err == nil {
+			_, err = poller.PollUntilDone(t.Context(), nil)
+		}
+		return err
+	}
+	failure = arm.Conflict("StillInUse", "Something is in use.")
+	if err := deletion(); code(err) != "StillInUse" {
+		t.Errorf("first deletion: %v", err)
+	}
+	if got := strings.Join(order, " "); got != "groups" {
+		t.Errorf("when what comes first failed, called: %s", got)
+	}
+	failure, order = nil, nil
+	if err := deletion(); err != nil {
+		t.Errorf("second deletion: %v", err)
+	}
+	if got := strings.Join(order, " "); got != "groups network" {
+		t.Errorf("called: %s", got)
 	}
 }
 

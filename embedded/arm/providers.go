@@ -68,7 +68,7 @@ func (rt route) resourceType() (namespace, kind string) {
 		return "", ""
 	}
 	namespace, kind = provider(rt.segments)
-	if isVar(namespace) {
+	if isVar(namespace) || slices.ContainsFunc(strings.Split(kind, "/"), isVar) {
 		return "", ""
 	}
 	return namespace, kind
