@@ -147,10 +147,10 @@ func runHooks(ctx context.Context, hooks []deletionHook, sub, rg string) error {
 	return errors.Join(errs...)
 }
 
-// dropRoles forgets the role assignments at a resource that was deleted: one
-// that is made later under the same name starts with none.
-func (s *Server) dropRoles(path []string) {
-	scope := "/" + strings.Join(path, "/")
+// DropRoles forgets the role assignments at a resource that was deleted, given
+// its ARM id: one that is made later under the same name starts with none. For
+// a resource that a DELETE names this is done already.
+func (s *Server) DropRoles(scope string) {
 	if err := s.opts.Verifier.DropScope(scope); err != nil {
 		s.log.Error("drop role assignments", "scope", scope, "error", err)
 	}

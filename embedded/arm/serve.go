@@ -100,7 +100,7 @@ func (s *Server) enterAndCall(rt route, path []string, r *Request) (*Response, e
 	defer leave()
 	response, err := s.call(rt.handler, r)
 	if err == nil && r.Method == http.MethodDelete && r.Vars["rg"] != "" && !rt.isResourceGroup() {
-		s.dropRoles(path)
+		s.DropRoles("/" + strings.Join(path, "/"))
 	}
 	return response, err
 }
