@@ -20,6 +20,7 @@ import (
 	"frankenetes.dev/embedded/images"
 	"frankenetes.dev/embedded/isolation"
 	"frankenetes.dev/embedded/network"
+	networks "frankenetes.dev/embedded/network/resources"
 	"frankenetes.dev/embedded/storage"
 	"frankenetes.dev/embedded/store"
 )
@@ -54,6 +55,7 @@ type daemon struct {
 	dns       *dns.Server
 	authority *identity.Authority
 	arm       *arm.Server
+	networks  *networks.Service
 	storage   *storage.Service
 	cgroups   groups.Cgroups
 	groups    *groups.Service
