@@ -106,7 +106,8 @@ func (d *Documents) read(path string) error {
 				return fmt.Errorf("%s: %s %s: %w", path, method, template, err)
 			}
 			d.operations = append(d.operations, op)
-			if ns := namespace(op.template); ns != "" {
+			// Of Microsoft.Network there are only the public DNS zones.
+			if ns := namespace(op.template); ns != "" && ns != "microsoft.network" {
 				d.covered[ns] = true
 			}
 		}
