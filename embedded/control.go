@@ -16,7 +16,6 @@ import (
 	"frankenetes.dev/embedded/identity/resources"
 	"frankenetes.dev/embedded/images"
 	"frankenetes.dev/embedded/network"
-	networks "frankenetes.dev/embedded/network/resources"
 	"frankenetes.dev/embedded/storage"
 	"frankenetes.dev/pki"
 )
@@ -42,12 +41,9 @@ func (d *daemon) openControlPlane() error {
 	if err := deployments.Register(d.arm, deployments.Options{Store: d.store, Tenant: s.Tenant, Log: o.Log}); err != nil {
 		return err
 	}
-	// The pool is in this range, as is that of every other cloud on this host.
-	reserved := []netip.Prefix{netip.MustParsePrefix("198.18.0.0/15")}
-	if d.networks, err = networks.New(networks.Options{Store: d.store, Server: d.arm, Reserved: reserved}); err != nil {
+	if err := d.openNetworks(); err != nil {
 		return err
 	}
-	d.networks.Register()
 	d.storage = storage.New(storage.Options{
 		Store: d.store, Dir: o.in("shares"), Access: d.authority, Log: o.Log,
 		FilesURL: func(account, host string) string {

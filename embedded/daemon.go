@@ -285,7 +285,7 @@ func (d *daemon) startDNS() error {
 	gateway := network.Gateway(d.pool)
 	var err error
 	d.dns, err = dns.Listen(dns.Options{
-		Address: netip.AddrPortFrom(gateway, d.settings.Ports.DNS), Zone: d.zone,
+		Address: netip.AddrPortFrom(gateway, d.settings.Ports.DNS), Zone: d.zone, Private: d.nameIn,
 		Suffixes: []string{domain, d.options.Location + "." + dnsSuffix}, Log: d.options.Log,
 	})
 	return err
@@ -302,7 +302,7 @@ func (d *daemon) startGroups() {
 		Store: d.store, Identities: d.authority, Shares: d.storage,
 		Runtime: d.runtime.CRI(), Images: d.runtime.Images(), Cgroups: d.cgroups,
 		Paths:     groups.Paths{Volumes: o.in("volumes"), Logs: o.in("logs"), Memory: o.state() + "/m"},
-		Isolation: d.isolation, Network: d.network, Zone: d.zone, Resolver: network.ServiceAddress, PublishOn: loopback,
+		Isolation: d.isolation, Network: d.network, Subnets: subnets{d.networks}, Zone: d.zone, Resolver: network.ServiceAddress, PublishOn: loopback,
 		Location: o.Location, DNSSuffix: dnsSuffix, Tenant: d.settings.Tenant, Registry: domain, Log: o.Log,
 	})
 	d.groups.Register(d.arm)

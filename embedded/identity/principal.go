@@ -4,7 +4,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
-	"encoding/base64"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"strings"
@@ -41,7 +41,7 @@ type servicePrincipal struct {
 func newSecret() (secret string, hash []byte) {
 	random := make([]byte, 32)
 	rand.Read(random) // never fails: crypto/rand ends the program instead
-	secret = base64.RawURLEncoding.EncodeToString(random)
+	secret = hex.EncodeToString(random) // no sign at its start that a command line takes for a flag
 	sum := sha256.Sum256([]byte(secret))
 	return secret, sum[:]
 }

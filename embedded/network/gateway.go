@@ -18,9 +18,9 @@ import (
 // ErrNoPool is returned by Claim when the host uses every candidate.
 var ErrNoPool = errors.New("no free range of addresses in 198.18.0.0/15")
 
-// poolRange is set aside for tests of networks (RFC 2544): no virtual network
+// PoolRange is set aside for tests of networks (RFC 2544): no virtual network
 // is made of it, and hardly any host routes it.
-var poolRange = netip.MustParsePrefix("198.18.0.0/15")
+var PoolRange = netip.MustParsePrefix("198.18.0.0/15")
 
 // poolBits is the size of a pool: some four thousand groups.
 const poolBits = 20
@@ -31,7 +31,7 @@ const poolBits = 20
 // are refused; the kernel lets only one cloud make it.
 func Claim(id string, last netip.Prefix) (netip.Prefix, error) {
 	if link, err := netlink.LinkByName(prefix(id)); err == nil {
-		if last.IsValid() && poolRange.Overlaps(last) {
+		if last.IsValid() && PoolRange.Overlaps(last) {
 			return last, netlink.RouteReplace(refusal(last))
 		}
 		// Of a version that gave out other addresses.
@@ -76,10 +76,10 @@ func refusal(p netip.Prefix) *netlink.Route {
 // candidates returns the pools that are free, the last one first.
 func candidates(last netip.Prefix, used []netip.Prefix) []netip.Prefix {
 	var list []netip.Prefix
-	if last.IsValid() && poolRange.Overlaps(last) {
+	if last.IsValid() && PoolRange.Overlaps(last) {
 		list = append(list, last)
 	}
-	for p := netip.PrefixFrom(poolRange.Addr(), poolBits); poolRange.Overlaps(p); p = following(p) {
+	for p := netip.PrefixFrom(PoolRange.Addr(), poolBits); PoolRange.Overlaps(p); p = following(p) {
 		if p != last {
 			list = append(list, p)
 		}

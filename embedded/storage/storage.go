@@ -81,7 +81,8 @@ func (s *Service) Register(server *arm.Server) {
 	m := &management{service: s, server: server}
 	m.registerAccounts()
 	m.registerShares()
-	server.OnDeleteResourceGroup(m.deleteGroup)
+	// Last: container groups have shares mounted.
+	server.OnDeleteResourceGroupLast(m.deleteGroup)
 }
 
 // SharePath returns the directory of a share to one who has a key of its

@@ -72,8 +72,10 @@ func testPause(m *operator, marks machine.Traces) {
 }
 
 // testSecondCluster makes, uses and removes another cluster in the same cloud.
+// testSecondCluster makes one as the posts had it: every component, and every
+// pod that declares ports, has a public address.
 func testSecondCluster(m *operator) {
-	m.Run("up", "second")
+	m.Run("up", "second", "--network", "public")
 	if out := m.Run("list", "-o", "name"); out != "frankenetes\nsecond\n" {
 		m.T.Errorf("list: %q", out)
 	}
@@ -87,8 +89,16 @@ func testSecondCluster(m *operator) {
 	if got := m.kubectl("--context", first, "get", "deployments", "-o", "name"); got != "deployment.apps/hello\n" {
 		m.T.Errorf("the first cluster has %q", got)
 	}
-	m.kubectl("run", "hello", "--image=frankenetes.internal/hello")
+	m.kubectl("run", "hello", "--image=frankenetes.internal/hello", "--port=8080")
 	m.kubectl("wait", "pod/hello", "--for=condition=Ready", "--timeout", patience.String())
+	var p pod
+	m.get(&p, "pod", "hello")
+	if err := answers(p); err != nil {
+		m.T.Error(err)
+	}
+	if out, code := m.Try("up", "second", "--network", "vnet"); code != 4 {
+		m.T.Errorf("another network for a cluster that exists: exit code %d\n%s", code, out)
+	}
 	m.Run("down", "second", "--yes")
 	if got := m.kubectl("config", "get-contexts", "-o", "name"); got != first+"\n" {
 		m.T.Errorf("contexts after down: %q", got)
