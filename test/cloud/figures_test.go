@@ -123,7 +123,7 @@ func (c *localCloud) processes() map[string]int {
 	for _, path := range paths {
 		line, _ := os.ReadFile(path)
 		program, rest, _ := strings.Cut(string(line), "\x00")
-		if filepath.Base(program) == "containerd" && strings.Contains(rest, c.Status().ID) {
+		if filepath.Base(program) == "containerd" && strings.Contains(rest, c.Home) {
 			found["containerd"], _ = strconv.Atoi(strings.Split(path, "/")[2])
 		}
 	}
