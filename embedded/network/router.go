@@ -74,13 +74,13 @@ func (n *Network) router(s *Subnet) (*router, error) {
 			return nil, err
 		}
 		r = n.newRouter(number, markOf(s.Network))
-		if err := r.make(); err != nil {
+		if err = r.make(); err == nil {
+			err = r.ready(n.options)
+		}
+		if err != nil {
 			return nil, fmt.Errorf("make router of virtual network %s: %w", s.Network, errors.Join(err, r.remove()))
 		}
 		n.routers[r.mark] = r
-	}
-	if err := r.ready(n.options); err != nil {
-		return nil, fmt.Errorf("set up router of virtual network %s: %w", s.Network, err)
 	}
 	wider, err := r.widen(s)
 	if err == nil && wider {
@@ -155,12 +155,8 @@ func (r *router) make() error {
 	return nil
 }
 
-// ready opens the router and makes right what it does with packets, unless
-// that was done.
+// ready opens the router and makes right what it does with packets.
 func (r *router) ready(o Options) error {
-	if r.firewall != nil {
-		return nil
-	}
 	var err error
 	if r.namespace, err = links.OpenNamespace(r.path); err != nil {
 		return err
