@@ -104,7 +104,7 @@ func rates(text string) ([]Rate, error) {
 
 // Words are the limits as Parse reads them; there are none of no limits.
 func (l Limits) Words() []string {
-	var words []string
+	words := []string{} // none is a list too
 	add := func(name string, value string, is bool) {
 		if is {
 			words = append(words, name+"="+value)
@@ -123,7 +123,18 @@ func number(f float64) string { return strconv.FormatFloat(f, 'f', -1, 64) }
 func join(rates []Rate) string {
 	var words []string
 	for _, r := range rates {
-		words = append(words, fmt.Sprintf("%d/%s", r.Count, r.Per))
+		words = append(words, fmt.Sprintf("%d/%s", r.Count, span(r.Per)))
 	}
 	return strings.Join(words, ",")
+}
+
+// span writes a span of time as people do: 5m, where Go has 5m0s.
+func span(d time.Duration) string {
+	text := d.String()
+	for _, zero := range []string{"m0s", "h0m"} {
+		if strings.HasSuffix(text, zero) {
+			text = text[:len(text)-2]
+		}
+	}
+	return text
 }

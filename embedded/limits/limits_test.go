@@ -13,13 +13,13 @@ func TestLimitsAreReadAndWritten(t *testing.T) {
 		want  Limits
 		again []string
 	}{
-		{nil, Limits{}, nil},
-		{[]string{"groups=7", "none"}, Limits{}, nil},
+		{nil, Limits{}, []string{}},
+		{[]string{"groups=7", "none"}, Limits{}, []string{}},
 		{[]string{"cores=0.5", "capacity=8", "groups=7"}, Limits{Groups: 7, Cores: 0.5, Capacity: 8}, []string{"groups=7", "cores=0.5", "capacity=8"}},
 		{[]string{"creates=1/5s,300/1h", "deletes=2/90s"}, Limits{Creates: []Rate{{1, 5 * time.Second}, {300, time.Hour}}, Deletes: []Rate{{2, 90 * time.Second}}},
-			[]string{"creates=1/5s,300/1h0m0s", "deletes=2/1m30s"}},
+			[]string{"creates=1/5s,300/1h", "deletes=2/1m30s"}},
 		{[]string{"azure", "cores=10"}, Limits{Groups: 100, Cores: 10, Creates: Azure().Creates, Deletes: Azure().Deletes},
-			[]string{"groups=100", "cores=10", "creates=100/5m0s,300/1h0m0s", "deletes=100/5m0s,300/1h0m0s"}},
+			[]string{"groups=100", "cores=10", "creates=100/5m,300/1h", "deletes=100/5m,300/1h"}},
 	} {
 		got, err := Parse(test.words)
 		if err != nil {
