@@ -20,8 +20,20 @@ import (
 // principalsPath is where the daemon is asked about principals.
 const principalsPath = "/principals"
 
-// ErrRefused is returned when the daemon refuses what it was asked to do.
-var ErrRefused = errors.New("the embedded cloud refuses")
+// The refusals of the daemon, for callers to tell apart. ErrRefused is what the
+// others are not.
+var (
+	ErrRefused          = errors.New("the embedded cloud refuses")
+	ErrUnknownPrincipal = identity.ErrUnknownPrincipal
+	ErrPrincipalExists  = identity.ErrPrincipalExists
+)
+
+// principalRefusals are the statuses by which they travel.
+var principalRefusals = map[int]error{
+	http.StatusBadRequest: ErrRefused,
+	http.StatusGone:       ErrUnknownPrincipal,
+	http.StatusConflict:   ErrPrincipalExists,
+}
 
 // Principal is a user of the cloud.
 type Principal struct {
@@ -76,7 +88,10 @@ func askPrincipals(ctx context.Context, o Options, method, name string, query ur
 		return errStopping
 	case response.StatusCode >= http.StatusBadRequest:
 		words, _ := io.ReadAll(io.LimitReader(response.Body, maxWords)) // what came of them
-		return fmt.Errorf("%w: %s", ErrRefused, bytes.TrimSpace(words))
+		if kind := principalRefusals[response.StatusCode]; kind != nil {
+			return reported{string(bytes.TrimSpace(words)), kind}
+		}
+		return errOtherVersion
 	case answer == nil:
 		return nil
 	}
@@ -92,7 +107,7 @@ func (d *daemon) answerPrincipals(mux *http.ServeMux) {
 		return func(w http.ResponseWriter, r *http.Request) {
 			body, err := do(r)
 			if err != nil {
-				http.Error(w, err.Error(), http.StatusBadRequest)
+				http.Error(w, err.Error(), principalStatus(err))
 				return
 			}
 			w.Header().Set("Content-Type", "application/json")
@@ -107,6 +122,15 @@ func (d *daemon) answerPrincipals(mux *http.ServeMux) {
 	mux.HandleFunc("DELETE "+principalsPath+"/{name}", answer(func(r *http.Request) (any, error) {
 		return nil, d.authority.Unregister(r.PathValue("name"))
 	}))
+}
+
+func principalStatus(err error) int {
+	for status, kind := range principalRefusals {
+		if errors.Is(err, kind) {
+			return status
+		}
+	}
+	return http.StatusBadRequest
 }
 
 func (d *daemon) principals() ([]Principal, error) {
@@ -155,11 +179,19 @@ func (d *daemon) scope(scope string) (string, error) {
 	return scope, d.arm.CheckResourceGroup(d.settings.Subscription, parts[4])
 }
 
+func roleNames() []string {
+	var names []string
+	for _, d := range identity.Roles() {
+		names = append(names, d.Name)
+	}
+	return names
+}
+
 // addPrincipal makes a principal, with its role or not at all.
 func (d *daemon) addPrincipal(name, role, scope string) (Principal, error) {
 	definition, known := identity.Find(role)
 	if role != "" && !known {
-		return Principal{}, fmt.Errorf("there is no role %q", role)
+		return Principal{}, fmt.Errorf("there is no role %q; there are %s", role, strings.Join(roleNames(), ", "))
 	}
 	scope, err := d.scope(scope)
 	if err != nil {

@@ -161,8 +161,10 @@ func (o *options) report(ctx context.Context, err error) int {
 		kind, hint = fault.Timeout, "give it more time with --timeout, or look at `frankenetes status`"
 		err = fmt.Errorf("not done after %s: %w", o.timeout, err)
 	case strings.HasPrefix(err.Error(), "unknown command"):
-		kind, hint = fault.Usage, "`frankenetes --help` lists the commands"
-		err = errors.New(strings.SplitN(err.Error(), "\n", 2)[0])
+		said, _, _ := strings.Cut(err.Error(), "\n")
+		_, of, _ := strings.Cut(said, " for ") // such as "frankenetes cloud"
+		kind, hint = fault.Usage, "`"+strings.Trim(of, `"`)+" --help` lists the commands"
+		err = errors.New(said)
 	}
 	// Errors that came together have a line each; here they are one.
 	fmt.Fprintf(o.streams.Err, "frankenetes: %s\n", strings.ReplaceAll(err.Error(), "\n", "; "))
@@ -178,6 +180,14 @@ func (o *options) report(ctx context.Context, err error) int {
 // withTimeout bounds one verb.
 func (o *options) withTimeout(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(ctx, o.timeout)
+}
+
+// noArgs accepts no arguments, for commands that have no others below them.
+func noArgs(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return fault.New(fault.Usage, "`"+cmd.CommandPath()+" --help` shows how", "%s takes no argument, not %q", cmd.Name(), strings.Join(args, " "))
+	}
+	return nil
 }
 
 // atMostOne accepts the name of a cluster, or none.

@@ -36,7 +36,7 @@ func (o *options) cloudCommand() *cobra.Command {
 func (o *options) cloudStart() *cobra.Command {
 	var words []string
 	cmd := &cobra.Command{
-		Use: "start", Short: "Start it, with everything that should run", Args: cobra.NoArgs,
+		Use: "start", Short: "Start it, with everything that should run", Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, cancel := o.withTimeout(cmd.Context())
 			defer cancel()
@@ -48,8 +48,8 @@ func (o *options) cloudStart() *cobra.Command {
 				return err
 			}
 			fmt.Fprintf(o.streams.Err, "The local cloud runs: %s\n", conf.ResourceManager)
-			if status, err := embedded.Stat(ctx, o.embedded()); err == nil && status.Outdated {
-				fmt.Fprintln(o.streams.Err, outdated)
+			if status, err := embedded.Stat(ctx, o.embedded()); err == nil {
+				o.warn(status)
 			}
 			return nil
 		},
@@ -58,6 +58,16 @@ func (o *options) cloudStart() *cobra.Command {
 	cmd.Flags().StringArrayVar(&words, "limit", nil, "limits from now on, each with a flag of its own: groups=100, cores=100, capacity=8, "+
 		"creates=100/5m,300/1h, deletes=..., azure (those of a new subscription), none (default: as before)")
 	return cmd
+}
+
+// warn tells in what a cloud that had been running is not what was asked for.
+func (o *options) warn(s embedded.Status) {
+	if asked := isolation.Mode(o.isolation); asked != "" && asked != isolation.Auto && asked != s.Isolation {
+		fmt.Fprintf(o.streams.Err, "It goes on with the isolation that it was started with, %s; `frankenetes cloud stop` and `start` change that.\n", s.Isolation)
+	}
+	if s.Outdated {
+		fmt.Fprintln(o.streams.Err, outdated)
+	}
 }
 
 // setLimits takes the limits of a command line, if it has any.
@@ -83,7 +93,7 @@ func (o *options) isolationFlag(cmd *cobra.Command) {
 
 func (o *options) cloudStop() *cobra.Command {
 	return &cobra.Command{
-		Use: "stop", Short: "Stop it with all that runs in it; the next start brings all back", Args: cobra.NoArgs,
+		Use: "stop", Short: "Stop it with all that runs in it; the next start brings all back", Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, cancel := o.withTimeout(cmd.Context())
 			defer cancel()
@@ -98,7 +108,7 @@ func (o *options) cloudStop() *cobra.Command {
 
 func (o *options) cloudStatus() *cobra.Command {
 	return &cobra.Command{
-		Use: "status", Short: "Show whether it runs", Args: cobra.NoArgs,
+		Use: "status", Short: "Show whether it runs", Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, cancel := o.withTimeout(cmd.Context())
 			defer cancel()
@@ -117,7 +127,7 @@ func (o *options) cloudStatus() *cobra.Command {
 
 func (o *options) cloudLogs() *cobra.Command {
 	return &cobra.Command{
-		Use: "logs", Short: "Print what it says", Args: cobra.NoArgs,
+		Use: "logs", Short: "Print what it says", Args: noArgs,
 		RunE: func(*cobra.Command, []string) error {
 			f, err := os.Open(filepath.Join(o.home, "cloud.log"))
 			if os.IsNotExist(err) {
@@ -136,7 +146,7 @@ func (o *options) cloudLogs() *cobra.Command {
 // cloudRun is the daemon itself; start calls it.
 func (o *options) cloudRun() *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "run", Short: "Run it in the foreground", Args: cobra.NoArgs,
+		Use: "run", Short: "Run it in the foreground", Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			opts := o.embedded()
 			opts.Log = slog.New(slog.NewTextHandler(o.streams.Err, nil))

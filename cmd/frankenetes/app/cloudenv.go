@@ -23,7 +23,7 @@ import (
 func (o *options) cloudEnv() *cobra.Command {
 	var unset bool
 	cmd := &cobra.Command{
-		Use: "env", Short: "Print what points az, the Azure SDKs and curl at it", Args: cobra.NoArgs,
+		Use: "env", Short: "Print what points az, the Azure SDKs and curl at it", Args: noArgs,
 		Long: "Prints variables for a POSIX shell that point az, the Azure SDKs and curl at the local cloud,\n" +
 			"with the operator's secret among them:\n\n" +
 			"  eval \"$(sudo frankenetes cloud env)\"\n  " + clients.SignIn + "\n\n" +
@@ -51,7 +51,7 @@ func (o *options) cloudEnv() *cobra.Command {
 func (o *options) clientVariables(ctx context.Context) ([]clients.Variable, error) {
 	if os.Geteuid() != 0 {
 		return nil, fault.New(fault.Permission, `eval "$(sudo frankenetes cloud env)"`, "%w",
-			fmt.Errorf("print the environment of the local cloud: its operator's secret is %w", os.ErrPermission))
+			fmt.Errorf("print the environment of the local cloud: only root can read its operator's secret: %w", os.ErrPermission))
 	}
 	status, err := embedded.Stat(ctx, o.embedded())
 	if err != nil {

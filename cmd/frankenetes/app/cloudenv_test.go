@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"frankenetes.dev/cloud/clients"
+	"frankenetes.dev/embedded"
+	"frankenetes.dev/embedded/isolation"
 	"frankenetes.dev/fault"
 )
 
@@ -57,6 +59,26 @@ func TestAPrincipalNeedsOneNameAndARoleForItsScope(t *testing.T) {
 		_, stderr, code := frankenetes(t, append([]string{"cloud", "principal"}, args...)...)
 		if code != int(fault.Usage) || !strings.Contains(stderr, "hint: ") {
 			t.Errorf("%v: exit code %d: %s", args, code, stderr)
+		}
+	}
+}
+
+func TestWhatARunningCloudDoesNotTakeUpIsSaid(t *testing.T) {
+	for _, c := range []struct {
+		asked  string
+		status embedded.Status
+		lines  int
+	}{
+		{"", embedded.Status{Isolation: isolation.None}, 0},
+		{"auto", embedded.Status{Isolation: isolation.None}, 0},
+		{"none", embedded.Status{Isolation: isolation.None}, 0},
+		{"none", embedded.Status{Isolation: isolation.UserNamespaces}, 1},
+		{"userns", embedded.Status{Isolation: isolation.None, Outdated: true}, 2},
+	} {
+		var said strings.Builder
+		o := &options{isolation: c.asked, streams: Streams{Err: &said}}
+		if o.warn(c.status); strings.Count(said.String(), "\n") != c.lines {
+			t.Errorf("--isolation %q of %+v: %q", c.asked, c.status, said.String())
 		}
 	}
 }

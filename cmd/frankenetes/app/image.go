@@ -110,7 +110,7 @@ func (o *options) openArchive(path string) (io.ReadCloser, error) {
 
 func (o *options) imageList() *cobra.Command {
 	return &cobra.Command{
-		Use: "list", Aliases: []string{"ls"}, Short: "List them", Args: cobra.NoArgs,
+		Use: "list", Aliases: []string{"ls"}, Short: "List them", Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, cancel := o.withTimeout(cmd.Context())
 			defer cancel()
@@ -145,6 +145,9 @@ func (o *options) imageRemove() *cobra.Command {
 			var removed []string
 			for _, name := range args {
 				full, err := embedded.RemoveImage(ctx, o.embedded(), name, force)
+				if errors.Is(err, embedded.ErrImageNoName) {
+					return fault.New(fault.Usage, "`frankenetes image list` shows the names", "%w", err)
+				}
 				if err != nil {
 					return explainImage(err)
 				}

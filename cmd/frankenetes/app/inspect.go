@@ -61,7 +61,7 @@ func (o *options) listCommand() *cobra.Command {
 		Use:     "list",
 		Aliases: []string{"ls"},
 		Short:   "List the clusters of the cloud",
-		Args:    cobra.NoArgs,
+		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return o.ask(cmd.Context(), func(ctx context.Context, op *cluster.Operator) error {
 				list, err := op.List(ctx)
@@ -152,7 +152,7 @@ func (o *options) follow(ctx context.Context, component string, tail int32) erro
 
 func (o *options) versionCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "version", Short: "Print the versions", Args: cobra.NoArgs,
+		Use: "version", Short: "Print the versions", Args: noArgs,
 		RunE: func(*cobra.Command, []string) error {
 			v := map[string]string{"frankenetes": o.build.Version, "kubernetes": o.build.Kubernetes}
 			return o.print(v, []string{o.build.Version}, func(w io.Writer) {

@@ -53,7 +53,7 @@ func (o *options) principalAdd() *cobra.Command {
 
 func (o *options) principalList() *cobra.Command {
 	return &cobra.Command{
-		Use: "list", Aliases: []string{"ls"}, Short: "List them with their roles", Args: cobra.NoArgs,
+		Use: "list", Aliases: []string{"ls"}, Short: "List them with their roles", Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, cancel := o.withTimeout(cmd.Context())
 			defer cancel()
@@ -90,7 +90,10 @@ func (o *options) principalRemove() *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx, cancel := o.withTimeout(cmd.Context())
 			defer cancel()
-			return explainPrincipal(embedded.RemovePrincipal(ctx, o.embedded(), args[0]))
+			if err := embedded.RemovePrincipal(ctx, o.embedded(), args[0]); err != nil {
+				return explainPrincipal(err)
+			}
+			return o.print(args, args, func(w io.Writer) { fmt.Fprintln(w, args[0]) })
 		},
 	}
 }
@@ -107,8 +110,12 @@ func explainPrincipal(err error) error {
 	switch {
 	case err == nil:
 		return nil
+	case errors.Is(err, embedded.ErrUnknownPrincipal):
+		return fault.New(fault.NotFound, "`frankenetes cloud principal list` shows those that there are", "%w", err)
+	case errors.Is(err, embedded.ErrPrincipalExists):
+		return fault.New(fault.Conflict, "choose another name, or remove it and its roles with `frankenetes cloud principal rm`", "%w", err)
 	case errors.Is(err, embedded.ErrRefused):
-		return fault.New(fault.Usage, "`frankenetes cloud principal list` shows those that there are", "%w", err)
+		return fault.New(fault.Usage, "`frankenetes cloud principal add --help` shows how", "%w", err)
 	case errors.Is(err, context.DeadlineExceeded):
 		return err
 	}
