@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -120,11 +121,18 @@ func (f *filesRequest) copySource() (*filesRequest, string, error) {
 	return from, u.String(), nil
 }
 
-// serves says whether a URL is one under which an account is reached here, by
-// the name that the request uses or the one that accounts are told to have.
+// serves says whether a URL is one under which an account is reached here: by
+// the name that the request uses, the one that accounts are told to have, or
+// the account's own at either port, which az builds from the suffix.
 func (s *Service) serves(u *url.URL, host, account string) bool {
-	own, err := url.Parse(s.filesURL(account, host))
-	return strings.EqualFold(u.Host, host) || err == nil && strings.EqualFold(own.Host, u.Host)
+	hosts := []string{host}
+	if own, err := url.Parse(s.filesURL(account, host)); err == nil {
+		hosts = append(hosts, own.Host)
+	}
+	named := accountOfHost(u.Host) == account
+	return slices.ContainsFunc(hosts, func(h string) bool {
+		return strings.EqualFold(u.Host, h) || named && u.Port() == (&url.URL{Host: h}).Port()
+	})
 }
 
 // abortCopy refuses: a copy is over when its client hears of it.

@@ -74,6 +74,13 @@ func TestCopiesNeedToReadTheirSource(t *testing.T) {
 	if got := must[[]byte](t)(os.ReadFile(filepath.Join(w.dir, "account2", "data", "copy"))); string(got) != "secret" {
 		t.Errorf("the copy has %q", got)
 	}
+	// az names the source by the account's host, however it reaches the account.
+	named := strings.Replace(signed, "127.0.0.1", "account1.file.localhost", 1)
+	named = strings.Replace(named, "/account1/", "/", 1)
+	must[file.StartCopyFromURLResponse](t)(to.StartCopyFromURL(t.Context(), named, nil))
+	if _, err := to.StartCopyFromURL(t.Context(), strings.Replace(named, ".localhost:", ".localhost:1", 1), nil); err == nil {
+		t.Error("it was copied from another cloud that has the name")
+	}
 	if shown := must[file.GetPropertiesResponse](t)(to.GetProperties(t.Context(), nil)); strings.Contains(*shown.CopySource, "sig") {
 		t.Error("the signature of the source is shown to who reads the copy")
 	}
