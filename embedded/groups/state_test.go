@@ -121,3 +121,15 @@ func TestLocksAreTakenInTurn(t *testing.T) {
 		t.Errorf("%d locks are remembered", len(l.held))
 	}
 }
+
+func TestNoRunFinishesBeforeItStarted(t *testing.T) {
+	start := time.Unix(1_000_000, 0)
+	for _, finished := range []time.Time{start.Add(-time.Millisecond), start} {
+		if s := ended(start, finished, 0, ""); !s.FinishTime.Equal(start) {
+			t.Errorf("it finished at %s", s.FinishTime)
+		}
+	}
+	if s := ended(start, time.Time{}, 0, ""); s.FinishTime != nil {
+		t.Errorf("without a time it finished at %s", s.FinishTime)
+	}
+}

@@ -105,6 +105,9 @@ func ended(started, finished time.Time, exitCode int32, reason string) Container
 		s.StartTime = &started
 	}
 	if !finished.IsZero() {
+		if finished.Before(started) { // the runtime notes the start of a short run after its end
+			finished = started
+		}
 		s.FinishTime = &finished
 	}
 	return s
