@@ -40,7 +40,7 @@ type servicePrincipal struct {
 
 func newSecret() (secret string, hash []byte) {
 	random := make([]byte, 32)
-	rand.Read(random) // never fails: crypto/rand ends the program instead
+	rand.Read(random)                   // never fails: crypto/rand ends the program instead
 	secret = hex.EncodeToString(random) // no sign at its start that a command line takes for a flag
 	sum := sha256.Sum256([]byte(secret))
 	return secret, sum[:]
