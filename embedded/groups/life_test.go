@@ -357,6 +357,21 @@ func TestTroubleBeforeTheFirstRun(t *testing.T) {
 		t.Errorf("image that the cloud's registry lacks: %s", code)
 	}
 
+	for image, want := range map[string]string{"closed.example/web:1": "InaccessibleImage", "down.example/web:1": "RegistryErrorResponse"} {
+		absent.Properties.Containers[0].Properties.Image = &image
+		if err := c.put(t, "absent", absent); refused(t, err) != want || strings.Contains(err.Error(), "secret") {
+			t.Errorf("%s: %v, want %s", image, err, want)
+		}
+		if g := c.service.get(groupKey(testSub, "rg", "absent")); g != nil {
+			t.Errorf("%s: a group was made", image)
+		}
+	}
+	absent.Properties.Containers[0].Properties.Image = to.Ptr("closed.example/web:1")
+	absent.Properties.ImageRegistryCredentials = []*aci.ImageRegistryCredential{{Server: to.Ptr("closed.example"), Username: to.Ptr("me"), Password: to.Ptr("secret")}}
+	if err := c.put(t, "absent", absent); err != nil {
+		t.Errorf("with the credential: %v", err)
+	}
+
 	foreign := sdkGroup(sdkContainer("web"))
 	foreign.Properties.Containers[0].Properties.Image = to.Ptr("example.com/web:1")
 	foreign.Properties.ImageRegistryCredentials = []*aci.ImageRegistryCredential{{Server: to.Ptr("example.com"), Username: to.Ptr("me"), Password: to.Ptr("secret")}}

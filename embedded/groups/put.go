@@ -74,23 +74,6 @@ func (s *Service) specOf(ctx context.Context, r *arm.Request) (*Group, error) {
 	return spec, s.checkImages(ctx, spec)
 }
 
-// checkImages refuses images that are known not to be there.
-func (s *Service) checkImages(ctx context.Context, spec *Group) error {
-	for image := range spec.imageUsers() {
-		if !s.engine.isOurs(image) {
-			continue
-		}
-		id, err := s.engine.localImage(ctx, image)
-		if err != nil {
-			return err
-		}
-		if id == "" {
-			return invalid("InaccessibleImage", "The image '%s' in container group '%s' is not accessible. Please check the image and registry credential.", image, spec.Name)
-		}
-	}
-	return nil
-}
-
 // create makes a group that is not there yet.
 func (s *Service) create(ctx context.Context, key string, spec *Group) (*group, error) {
 	hash, err := spec.hash()

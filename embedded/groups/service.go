@@ -19,6 +19,7 @@ import (
 
 	"frankenetes.dev/embedded/arm"
 	"frankenetes.dev/embedded/dns"
+	"frankenetes.dev/embedded/images"
 	"frankenetes.dev/embedded/network"
 	"frankenetes.dev/embedded/store"
 )
@@ -55,7 +56,10 @@ type Options struct {
 	Location, DNSSuffix, Tenant string
 	// Registry is the host of images that are only in the local store.
 	Registry string
-	Log      *slog.Logger
+	// Look asks the registry of any other image whether it has it, and returns
+	// the registry's name with images.ErrNoImage or images.ErrRegistry.
+	Look func(ctx context.Context, image string, as images.Account) (server string, err error)
+	Log  *slog.Logger
 }
 
 // Service is the container groups of a cloud.

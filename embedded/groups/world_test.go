@@ -1,6 +1,8 @@
 package groups
 
 import (
+	"context"
+	"fmt"
 	"log/slog"
 	"net/netip"
 	"path/filepath"
@@ -12,6 +14,7 @@ import (
 	"frankenetes.dev/embedded/arm"
 	"frankenetes.dev/embedded/dns"
 	"frankenetes.dev/embedded/identity"
+	"frankenetes.dev/embedded/images"
 	"frankenetes.dev/embedded/network"
 	"frankenetes.dev/embedded/store"
 )
@@ -186,10 +189,22 @@ func newWorld(t *testing.T) *world {
 		Store: w.store, Identities: w.identities, Shares: fakeShares{w.dir}, Runtime: cri, Images: images, Cgroups: w.cgroups,
 		Paths:       Paths{Volumes: filepath.Join(w.dir, "volumes"), Logs: filepath.Join(w.dir, "logs"), Memory: filepath.Join(w.dir, "memory")},
 		MountMemory: func(string) error { return nil }, Network: w.network, Subnets: fakeSubnets{}, Zone: w.zone, Resolver: netip.MustParseAddr("10.77.0.1"),
-		PublishOn: netip.MustParseAddr("127.0.0.1"), Location: "local", Tenant: testTenant, DNSSuffix: "azurecontainer.io", Registry: "frankenetes.internal",
+		PublishOn: netip.MustParseAddr("127.0.0.1"), Location: "local", Tenant: testTenant, DNSSuffix: "azurecontainer.io", Registry: "frankenetes.internal", Look: fakeLook,
 		Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
 	}
 	return w
+}
+
+// fakeLook knows a registry that is down, and one that lets only "me" in.
+func fakeLook(_ context.Context, image string, as images.Account) (string, error) {
+	server, _, _ := strings.Cut(image, "/")
+	switch {
+	case server == "down.example":
+		return server, fmt.Errorf("look: %w", images.ErrRegistry)
+	case server == "closed.example" && as != images.Account{Username: "me", Password: "secret"}:
+		return server, fmt.Errorf("look: %w", images.ErrNoImage)
+	}
+	return server, nil
 }
 
 // newTestDeployment returns a deployment that no validator has seen.
