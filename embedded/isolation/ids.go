@@ -10,8 +10,9 @@ import (
 
 const (
 	// FirstID is the first user or group id on the host that belongs to
-	// groups. What people and their tools use (system accounts, LDAP,
-	// /etc/subuid, systemd-nspawn) is below it.
+	// groups. What people and most of their tools use (system accounts, LDAP,
+	// /etc/subuid) is below it; systemd-nspawn takes ids from both sides, at
+	// random, and asks first whether they are in use.
 	FirstID = 1 << 30
 	// RangeSize is how many ids a group has, from 0 on as it sees them.
 	RangeSize = 1 << 16
