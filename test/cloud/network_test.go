@@ -70,6 +70,13 @@ func TestNetworks(t *testing.T) {
 		for _, name := range []string{"asker", "other", "public"} {
 			c.remove(name)
 		}
+		poller, err := sdk(c, aci.NewSubnetServiceAssociationLinkClient).BeginDelete(c.ctx(), resourceGroup, one.Name, "groups", nil)
+		if err == nil {
+			_, err = poller.PollUntilDone(c.ctx(), polling())
+		}
+		if err != nil {
+			c.T.Errorf("the service's link to the subnet: %v", err)
+		}
 		machine.ExpectNothing(c.T, "without groups", c.Traces().Groups(c.T))
 	})
 }
@@ -152,6 +159,9 @@ func (c *localCloud) testKept(one cloud.Network) {
 	c.refused(err, 400, "InUseSubnetCannotBeDeleted")
 	_, err = c.conn.Resources.BeginDeleteByID(c.ctx(), c.conn.SubnetID(one), "2023-09-01", nil)
 	c.refused(err, 400, "InUseSubnetCannotBeDeleted")
+	links := sdk(c, aci.NewSubnetServiceAssociationLinkClient)
+	_, err = links.BeginDelete(c.ctx(), resourceGroup, one.Name, "groups", nil)
+	c.refused(err, 409, "SubnetInUse")
 	if err := c.conn.CloseNetwork(c.ctx(), one); err != nil {
 		c.T.Error(err)
 	}
