@@ -39,11 +39,11 @@ const followEvery = time.Second
 func (o *Operator) Follow(ctx context.Context, name, component string, tail int32, w io.Writer) error {
 	// All of it, whatever tail says: by it the next look is compared.
 	seen, err := o.Logs(ctx, name, component, 0)
-	if err != nil {
+	if err != nil && !notYet(err) {
 		return err
 	}
 	fresh := seen
-	if tail > 0 {
+	if tail > 0 && seen != "" {
 		fresh = strings.Join(lastLines(seen, int(tail)), "\n") + "\n"
 	}
 	for {
@@ -59,12 +59,15 @@ func (o *Operator) Follow(ctx context.Context, name, component string, tail int3
 		if cloud.IsNotFound(err) {
 			return nil
 		}
-		if err != nil {
+		if err != nil && !notYet(err) {
 			return err
 		}
 		fresh, seen = added(seen, now), now
 	}
 }
+
+// notYet reports whether there is no log because the component is starting.
+func notYet(err error) bool { return cloud.Code(err) == "ContainerGroupTransitioning" }
 
 // anchorSize is how much of a log's end finds its place again, in bytes.
 const anchorSize = 4 << 10

@@ -91,6 +91,10 @@ func logName(container string, attempt uint32) string {
 	return container + "/" + strconv.FormatUint(uint64(attempt), 10) + ".log"
 }
 
+func (e *engine) logPath(uid, container string, attempt uint32) string {
+	return filepath.Join(e.logDir(uid), logName(container, attempt))
+}
+
 func (w *worker) mounts() ([]*runtimeapi.Mount, error) {
 	file, err := w.d.hostsFile()
 	if err != nil {

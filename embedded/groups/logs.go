@@ -1,24 +1,29 @@
 package groups
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"net/http"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 
 	"frankenetes.dev/embedded/arm"
 )
 
-// logLimit is how much of a container's log can be had, in bytes.
+// logLimit is how much of the log of a container can be had, in bytes, while its
+// group runs.
 const logLimit = 4 << 20
+
+// Once the group has ended there are only its last words, in bytes and in lines.
+const (
+	endedLogLimit = 16 << 10
+	endedLogLines = 1000
+)
 
 // logs answers with what a container has written, both streams as one.
 func (s *Service) logs(_ context.Context, r *arm.Request) (*arm.Response, error) {
@@ -27,24 +32,45 @@ func (s *Service) logs(_ context.Context, r *arm.Request) (*arm.Response, error)
 		return nil, err
 	}
 	g.mu.Lock()
-	uid, state, spec := g.record.UID, g.snapshot(), g.record.Group
+	uid, state, spec, isStopped := g.record.UID, g.snapshot(), g.record.Group, g.record.Stopped
 	g.mu.Unlock()
 	container, ok := containerOf(&spec, r.Var("c"))
 	if !ok {
 		return nil, containerNotFound(r)
 	}
-	tail := -1
-	if value := r.URL.Query().Get("tail"); value != "" {
-		if tail, err = strconv.Atoi(value); err != nil || tail < 0 {
-			return nil, invalid("InvalidTail", "The value '%s' of 'tail' is not a number of lines.", value)
-		}
-	}
-	timestamps, _ := strconv.ParseBool(r.URL.Query().Get("timestamps"))
-	text, err := s.engine.readLog(uid, container, state.Containers[container].Attempt, tail, timestamps)
+	tail, timestamps, err := logOptions(r)
 	if err != nil {
 		return nil, err
 	}
-	return &arm.Response{Status: http.StatusOK, Body: map[string]string{"content": text}}, nil
+	p := state.Containers[container]
+	if !p.Started && state.Provisioning != succeeded && state.Provisioning != failed {
+		return nil, transitioning(spec.Name) // it had no chance to write anything
+	}
+	most := logLimit
+	if now := groupState(&spec, state); isStopped || now == succeeded || now == failed {
+		most, tail = endedLogLimit, min(tail, endedLogLines)
+	}
+	text, err := s.engine.readLog(uid, container, p.Attempt, tail, timestamps)
+	if err != nil {
+		return nil, err
+	}
+	return &arm.Response{Status: http.StatusOK, Body: map[string]string{"content": lastLines(text, most)}}, nil
+}
+
+// logOptions reads how many lines a request asks for, and whether with their times.
+func logOptions(r *arm.Request) (tail int, timestamps bool, err error) {
+	tail = math.MaxInt
+	if value := r.Query("tail"); value != "" {
+		if tail, err = strconv.Atoi(value); err != nil || tail < 0 {
+			return 0, false, invalid("InvalidTail", "The value '%s' of 'tail' is not a number of lines.", value)
+		}
+	}
+	if value := r.Query("timestamps"); value != "" {
+		if timestamps, err = strconv.ParseBool(value); err != nil {
+			return 0, false, invalid("InvalidTimestamps", "The value '%s' of 'timestamps' is neither 'true' nor 'false'.", value)
+		}
+	}
+	return tail, timestamps, nil
 }
 
 func containerNotFound(r *arm.Request) error {
@@ -52,76 +78,44 @@ func containerNotFound(r *arm.Request) error {
 		Message: fmt.Sprintf("The container '%s' in container group '%s' was not found.", r.Var("c"), r.Var("cg"))}
 }
 
-// readLog returns the latest lines, all there are if tail is negative, of a run's log.
+// readLog returns the latest lines of a run's log, at most tail.
 func (e *engine) readLog(uid, container string, attempt uint32, tail int, timestamps bool) (string, error) {
-	path := filepath.Join(e.logDir(uid), logName(container, attempt))
-	var lines []string
+	path := e.logPath(uid, container, attempt)
+	var files []io.Reader
 	for _, p := range []string{path + rotated, path} {
-		more, err := readLines(p, timestamps)
-		if err != nil {
-			return "", err
-		}
-		lines = append(lines, more...)
-	}
-	if tail >= 0 && len(lines) > tail {
-		lines = lines[len(lines)-tail:]
-	}
-	text := strings.Join(lines, "")
-	if len(text) > logLimit {
-		text = text[len(text)-logLimit:]
-		text = text[strings.IndexByte(text, '\n')+1:]
-	}
-	return text, nil
-}
-
-// readLines returns the last lines of a log file, or none of one that is not there.
-func readLines(path string, timestamps bool) ([]string, error) {
-	f, err := os.Open(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("open log: %w", err)
-	}
-	defer f.Close()
-	if info, err := f.Stat(); err == nil && info.Size() > 2*logLimit {
-		_, _ = f.Seek(-2*logLimit, io.SeekEnd) // the runtime's own words take room too
-	}
-	return parseLog(f, timestamps), nil
-}
-
-// parseLog reads the CRI's log format, "time stream tag text", where the tag P
-// marks a part of a line that the next entry of the stream goes on with.
-func parseLog(r io.Reader, timestamps bool) []string {
-	var lines []string
-	parts := map[string]*strings.Builder{}
-	in := bufio.NewReader(r)
-	for {
-		raw, err := in.ReadBytes('\n')
-		fields := bytes.SplitN(bytes.TrimSuffix(raw, []byte("\n")), []byte(" "), 4)
-		if len(fields) == 4 && len(fields[0]) > 10 { // else it is the rest of a line that was cut
-			stream := string(fields[1])
-			if parts[stream] == nil {
-				parts[stream] = &strings.Builder{}
-				if timestamps {
-					parts[stream].Write(append(fields[0], ' '))
-				}
-			}
-			parts[stream].Write(fields[3])
-			if !bytes.HasPrefix(fields[2], []byte("P")) {
-				lines = append(lines, strings.ToValidUTF8(parts[stream].String(), "\uFFFD")+"\n")
-				delete(parts, stream)
-			}
+		f, err := os.Open(p)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
 		}
 		if err != nil {
-			return lines
+			return "", fmt.Errorf("open log: %w", err)
 		}
+		defer f.Close()
+		if info, err := f.Stat(); err == nil && info.Size() > rotateSize {
+			_, _ = f.Seek(-rotateSize, io.SeekEnd) // it is within an entry, which then is none
+		}
+		files = append(files, f)
 	}
+	lines := parseLog(io.MultiReader(files...), timestamps)
+	return strings.Join(lines[max(0, len(lines)-tail):], ""), nil
+}
+
+// lastLines returns the lines at the end of a text that fit into a number of
+// bytes, or, where not even one does, as much of it as does.
+func lastLines(text string, most int) string {
+	if len(text) <= most {
+		return text
+	}
+	cut := text[len(text)-most-1:]
+	if end := strings.IndexByte(cut, '\n'); end >= 0 && end < most {
+		return cut[end+1:]
+	}
+	return strings.ToValidUTF8(cut[1:], "") // a character may have been cut as well
 }
 
 // removeLog removes the log of a run.
 func (e *engine) removeLog(uid, container string, attempt uint32) error {
-	path := filepath.Join(e.logDir(uid), logName(container, attempt))
+	path := e.logPath(uid, container, attempt)
 	for _, p := range []string{path, path + rotated} {
 		if err := os.Remove(p); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("remove log: %w", err)

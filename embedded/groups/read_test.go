@@ -3,13 +3,9 @@ package groups
 import (
 	"io"
 	"net/http"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
-	"github.com/Azure/azure-sdk-for-go/sdk/azcore/to"
-	aci "github.com/Azure/azure-sdk-for-go/sdk/resourcemanager/containerinstance/armcontainerinstance/v2"
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -33,60 +29,6 @@ func TestListsHaveNoState(t *testing.T) {
 	}
 	if diff := cmp.Diff([]string{"one", "two"}, names); diff != "" {
 		t.Error(diff)
-	}
-}
-
-func TestLogs(t *testing.T) {
-	w := newWorld(t)
-	c := w.operate(t)
-	c.create(t, "web", sdkGroup(sdkContainer("web")))
-	path := filepath.Join(w.options.Paths.Logs, c.service.groups[groupKey(testSub, "rg", "web")].record.UID, "web", "0.log")
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	const log = "2026-01-01T00:00:00.000000001Z stdout F one\n2026-01-01T00:00:00.000000002Z stderr P two, \n2026-01-01T00:00:00.000000003Z stderr F whole\n"
-	if err := os.WriteFile(path, []byte(log), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	for _, c2 := range []struct {
-		options aci.ContainersClientListLogsOptions
-		want    string
-	}{
-		{aci.ContainersClientListLogsOptions{}, "one\ntwo, whole\n"},
-		{aci.ContainersClientListLogsOptions{Tail: to.Ptr[int32](1)}, "two, whole\n"},
-		{aci.ContainersClientListLogsOptions{Timestamps: to.Ptr(true), Tail: to.Ptr[int32](1)}, "2026-01-01T00:00:00.000000002Z two, whole\n"},
-	} {
-		r, err := c.insides.ListLogs(t.Context(), "rg", "web", "web", &c2.options)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if diff := cmp.Diff(c2.want, *r.Content); diff != "" {
-			t.Error(diff)
-		}
-	}
-	// A log that was put aside is still the beginning of the log.
-	running := c.service.groups[groupKey(testSub, "rg", "web")].deployment.status.snapshot().Containers["web"]
-	if err := os.Truncate(path, rotateSize); err != nil {
-		t.Fatal(err)
-	}
-	if err := c.service.engine.rotateLog(t.Context(), filepath.Base(filepath.Dir(filepath.Dir(path))), "web", running); err != nil {
-		t.Fatal(err)
-	}
-	if !strings.Contains(w.runtime.history(), "reopen "+running.ID) {
-		t.Error("the runtime still writes to the old file")
-	}
-	for p, content := range map[string]string{path + rotated: log, path: "2026-01-01T00:00:01Z stdout F three\n"} {
-		if err := os.WriteFile(p, []byte(content), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if r, err := c.insides.ListLogs(t.Context(), "rg", "web", "web", nil); err != nil || *r.Content != "one\ntwo, whole\nthree\n" {
-		t.Errorf("after rotation: %v, %v", r.Content, err)
-	}
-
-	_, err := c.insides.ListLogs(t.Context(), "rg", "web", "absent", nil)
-	if code := refused(t, err); code != "ContainerNotFound" {
-		t.Errorf("logs of no container: %s", code)
 	}
 }
 

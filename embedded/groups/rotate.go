@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"path/filepath"
 	"time"
 
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
@@ -44,7 +43,7 @@ func (s *Service) rotateLogs(ctx context.Context) {
 // rotateLog puts a long log aside, in the place of the one before, and has the
 // runtime go on with a new one.
 func (e *engine) rotateLog(ctx context.Context, uid, container string, p progress) error {
-	path := filepath.Join(e.logDir(uid), logName(container, p.Attempt))
+	path := e.logPath(uid, container, p.Attempt)
 	info, err := os.Stat(path)
 	if err != nil || info.Size() < rotateSize {
 		return err
