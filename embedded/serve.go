@@ -102,16 +102,18 @@ func certificate(s settings, names []string, addresses ...netip.Addr) (*tls.Conf
 	return &tls.Config{Certificates: []tls.Certificate{c}, MinVersion: tls.VersionTLS12}, nil
 }
 
-// front decides who answers on the management port: the authority, an exec's
-// websocket, or ARM.
+// front decides who answers on the management port: the authority, a websocket
+// of exec or attach, or ARM.
 func (d *daemon) front() http.Handler {
-	exec := d.groups.ExecHandler()
+	exec, attach := d.groups.ExecHandler(), d.groups.AttachHandler()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
 		case d.authority.Owns(r.URL.Path):
 			d.authority.ServeHTTP(w, r)
 		case strings.HasPrefix(r.URL.Path, groups.ExecPath):
 			exec.ServeHTTP(w, r)
+		case strings.HasPrefix(r.URL.Path, groups.AttachPath):
+			attach.ServeHTTP(w, r)
 		default:
 			d.arm.ServeHTTP(w, r)
 		}

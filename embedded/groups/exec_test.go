@@ -3,6 +3,7 @@ package groups
 import (
 	"bufio"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -10,6 +11,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/to"
 	aci "github.com/Azure/azure-sdk-for-go/sdk/resourcemanager/containerinstance/armcontainerinstance/v2"
@@ -23,8 +25,14 @@ import (
 // "exit". The protocol around it is the one that containerd speaks.
 type echoShell struct{ streaming.Runtime }
 
+// unsized is the command that is not told the size of its terminal.
+const unsized = "/bin/unsized"
+
 func (echoShell) Exec(_ context.Context, id string, cmd []string, in io.Reader, out, _ io.WriteCloser, tty bool, resize <-chan remotecommand.TerminalSize) error {
-	size := <-resize
+	var size remotecommand.TerminalSize
+	if cmd[0] != unsized {
+		size = <-resize
+	}
 	fmt.Fprintf(out, "%s %v tty=%v %dx%d\n", strings.TrimRight(id, "0123456789"), cmd, tty, size.Width, size.Height)
 	for lines := bufio.NewScanner(in); lines.Scan() && lines.Text() != "exit"; {
 		fmt.Fprintln(out, lines.Text())
@@ -60,7 +68,7 @@ func (c *client) exec(t *testing.T, command string) (uri, password string) {
 	return *r.WebSocketURI, *r.Password
 }
 
-// dial connects and says the first words.
+// dial connects, hears the empty message that comes first, and says the first words.
 func (c *client) dial(t *testing.T, uri string, words ...string) (*websocket.Conn, error) {
 	t.Helper()
 	dialer := websocket.Dialer{TLSClientConfig: c.http.Transport.(*http.Transport).TLSClientConfig}
@@ -72,6 +80,10 @@ func (c *client) dial(t *testing.T, uri string, words ...string) (*websocket.Con
 		return nil, err
 	}
 	t.Cleanup(func() { conn.Close() })
+	_ = conn.SetReadDeadline(time.Now().Add(10 * time.Second))
+	if kind, first, err := conn.ReadMessage(); kind != websocket.TextMessage || len(first) > 0 || err != nil {
+		t.Errorf("the first message is %q, of kind %d: %v", first, kind, err)
+	}
 	for _, w := range words {
 		if err := conn.WriteMessage(websocket.TextMessage, []byte(w)); err != nil {
 			return nil, err
@@ -85,7 +97,7 @@ func hear(t *testing.T, conn *websocket.Conn) (string, int) {
 	t.Helper()
 	var heard strings.Builder
 	for {
-		_, data, err := conn.ReadMessage()
+		kind, data, err := conn.ReadMessage()
 		var closed *websocket.CloseError
 		if errors.As(err, &closed) {
 			return heard.String(), closed.Code
@@ -93,7 +105,47 @@ func hear(t *testing.T, conn *websocket.Conn) (string, int) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		if kind != websocket.BinaryMessage {
+			t.Errorf("%q came as a message of kind %d", data, kind)
+		}
 		heard.Write(data)
+	}
+}
+
+func TestExecAsClientsSpeakIt(t *testing.T) {
+	w := newWorld(t)
+	execServer(t, w.runtime)
+	c := w.operate(t)
+	c.create(t, "web", sdkGroup(sdkContainer("web")))
+	at := c.url + groupID(testSub, "rg", "web") + "/containers/WEB/exec?api-version=2023-05-01"
+	for body, want := range map[string]string{
+		`{"command":"/bin/sh","terminalSize":{"rows":24,"cols":80}}`:        "[/bin/sh] tty=true 80x24",
+		`{"command":"/bin/unsized","terminalSize":{"rows":0,"cols":0}}`:     "[/bin/unsized] tty=true 0x0", // az, of an unknown size
+		`{"command":"/bin/unsized","terminalSize":null}`:                    "[/bin/unsized] tty=true 0x0",
+		`{"command":"/bin/unsized"}`:                                        "[/bin/unsized] tty=true 0x0",
+		`{"Command":" ls  -l /tmp ","terminalsize":{"Rows":60,"cols":120}}`: "[ls -l /tmp] tty=true 120x60", // the virtual kubelet joins with blanks
+	} {
+		var answer struct{ WebSocketURI, Password string }
+		if status, text := c.send(t, "POST", at, body); status != 200 || json.Unmarshal([]byte(text), &answer) != nil {
+			t.Fatalf("%s: %d %s", body, status, text)
+		}
+		conn, err := c.dial(t, answer.WebSocketURI, answer.Password, "as text\n")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, typed := range "binary\nexit\n" { // compose-cli sends every byte by itself
+			if err := conn.WriteMessage(websocket.BinaryMessage, []byte(string(typed))); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if heard, code := hear(t, conn); heard != "container "+want+"\nas text\nbinary\n" || code != websocket.CloseNormalClosure {
+			t.Errorf("%s: heard %q, closed with %d", body, heard, code)
+		}
+	}
+	for _, body := range []string{``, `{}`, `{"command":" \t"}`, `{"command":"a\u0000b"}`, `{"command":["ls"]}`, `{"command":"ls","terminalSize":{"rows":-1}}`} {
+		if status, text := c.send(t, "POST", at, body); status != 400 {
+			t.Errorf("%s: %d %s", body, status, text)
+		}
 	}
 }
 

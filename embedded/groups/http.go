@@ -38,6 +38,7 @@ func (s *Service) Register(a *arm.Server) {
 	a.Handle(http.MethodPost, resource+"/restart", Type+"/restart/action", s.restart)
 	a.Handle(http.MethodGet, resource+"/containers/{c}/logs", Type+"/containers/logs/read", s.logs)
 	a.Handle(http.MethodPost, resource+"/containers/{c}/exec", Type+"/containers/exec/action", s.exec)
+	a.Handle(http.MethodPost, resource+"/containers/{c}/attach", Type+"/containers/attach/action", s.attach)
 	a.Handle(http.MethodGet, resource+"/outboundNetworkDependenciesEndpoints", Type+"/outboundNetworkDependenciesEndpoints/read", s.outbound)
 	s.registerLocations(a)
 	a.OnDeleteResourceGroup(s.deleteResourceGroup)

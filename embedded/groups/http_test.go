@@ -86,7 +86,7 @@ func TestWhatEachOperationAnswers(t *testing.T) {
 	if code, _, _ := c.raw(t, "DELETE", at+version, ""); code != 204 {
 		t.Errorf("delete again: %d", code)
 	}
-	for _, request := range []string{"GET ", "PATCH ", "POST /start", "POST /stop", "POST /restart", "GET /containers/web/logs", "POST /containers/web/exec"} {
+	for _, request := range []string{"GET ", "PATCH ", "POST /start", "POST /stop", "POST /restart", "GET /containers/web/logs", "POST /containers/web/exec", "POST /containers/web/attach"} {
 		method, path, _ := strings.Cut(request, " ")
 		if code, _, answer := c.raw(t, method, at+path+version, `{"command":"x"}`); code != 404 || !strings.Contains(answer, `"ResourceNotFound"`) {
 			t.Errorf("%s of no group: %d %s", request, code, answer)

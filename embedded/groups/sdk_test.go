@@ -72,13 +72,15 @@ func (w *world) operate(t *testing.T) *client {
 	manager := arm.New(arm.Options{Store: w.store, Verifier: authority, Subscription: testSub, Tenant: testTenant, Location: "local", Log: w.options.Log})
 	t.Cleanup(manager.Close)
 	c.service.Register(manager)
-	exec := c.service.ExecHandler()
+	exec, attach := c.service.ExecHandler(), c.service.AttachHandler()
 	front = http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		switch {
 		case authority.Owns(r.URL.Path):
 			authority.ServeHTTP(rw, r)
-		case len(r.URL.Path) > len(ExecPath) && r.URL.Path[:len(ExecPath)] == ExecPath:
+		case strings.HasPrefix(r.URL.Path, ExecPath):
 			exec.ServeHTTP(rw, r)
+		case strings.HasPrefix(r.URL.Path, AttachPath):
+			attach.ServeHTTP(rw, r)
 		default:
 			manager.ServeHTTP(rw, r)
 		}

@@ -68,11 +68,13 @@ type Service struct {
 	engine  *engine
 	locks   locks
 	ledger  *ledger
-	execs   *execs
 	arm     *arm.Server
 	cancel  context.CancelFunc
 	ctx     context.Context
 	running sync.WaitGroup
+
+	execs       *tickets[execution]
+	attachments *tickets[run]
 
 	mu     sync.Mutex
 	groups map[string]*group
@@ -94,7 +96,8 @@ type group struct {
 // New returns a service that follows the runtime's events. Call Resume before
 // the first request and Stop in the end.
 func New(o Options) *Service {
-	s := &Service{options: o, execs: newExecs(), ledger: newLedger(o.Location), groups: map[string]*group{}, names: map[string]string{}}
+	s := &Service{options: o, ledger: newLedger(o.Location), groups: map[string]*group{}, names: map[string]string{},
+		execs: newTickets[execution](ExecPath), attachments: newTickets[run](AttachPath)}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	watcher := newWatcher(o.Runtime, o.Log)
 	s.engine = &engine{cri: o.Runtime, images: o.Images, watcher: watcher, cgroups: o.Cgroups, shares: o.Shares, paths: o.Paths, isolation: o.Isolation,
@@ -304,6 +307,7 @@ func (s *Service) Release() error {
 
 func (s *Service) end(each func(*deployment) error) error {
 	s.execs.close()
+	s.attachments.close()
 	var work errgroup.Group
 	for _, g := range s.list("") {
 		work.Go(func() error {
