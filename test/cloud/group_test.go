@@ -3,6 +3,7 @@ package cloudtest
 import (
 	"encoding/json"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
@@ -83,6 +84,19 @@ func (c *localCloud) logs(group, container string) string {
 		c.T.Fatal(err)
 	}
 	return text
+}
+
+// printed returns when a container has printed something, which must be the
+// first that it does. That a container runs says not that it was heard yet.
+func (c *localCloud) printed(group, container, want string) {
+	c.T.Helper()
+	c.await(group, "heard of", func(*cloud.Group) bool {
+		got := c.logs(group, container)
+		if !strings.HasPrefix(got, want) && !strings.HasPrefix(want, got) {
+			c.T.Fatalf("%s printed %q, want %q", container, got, want)
+		}
+		return strings.HasPrefix(got, want)
+	})
 }
 
 // remove deletes a group and returns once it is gone.

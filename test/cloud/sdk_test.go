@@ -3,7 +3,6 @@ package cloudtest
 import (
 	"context"
 	"slices"
-	"strings"
 	"testing"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/to"
@@ -23,7 +22,8 @@ func TestSDK(t *testing.T) {
 	c.part("stop, start, restart", testActions)
 	c.part("update", testUpdate)
 	c.part("what comes to an end", testEnds)
-	c.part("logs, exec and attach", testStreams)
+	c.part("logs and exec", testStreams)
+	c.part("attach", testAttach)
 	c.part("the location", testLocation)
 	c.part("delete", testDelete)
 	c.part("what is refused", testRefusals)
@@ -95,9 +95,7 @@ func testWholeGroup(c *localCloud) {
 	if !slices.Contains(events, "Pulled") || !slices.Contains(events, "Started") {
 		c.T.Errorf("events %v", events)
 	}
-	if got := c.logs("whole", "first"); got != "hello open-sesame\nopen\nfrom init\n" {
-		c.T.Errorf("it printed %q", got)
-	}
+	c.printed("whole", "first", "hello open-sesame\nopen\nfrom init\n")
 }
 
 func testLists(c *localCloud) {
@@ -190,9 +188,7 @@ func testUpdate(c *localCloud) {
 	if len(got.Tags) != 0 {
 		c.T.Errorf("tags that were left out are still there: %v", got.Tags)
 	}
-	if text := c.logs("whole", "first"); !strings.HasPrefix(text, "good evening open-sesame\n") {
-		c.T.Errorf("after the update it printed %q", text)
-	}
+	c.printed("whole", "first", "good evening open-sesame\n")
 	g = wholeGroup(c)
 	g.Properties.Containers[0].Properties.Resources.Requests.CPU = to.Ptr(0.2)
 	_, err := c.conn.Groups.BeginCreateOrUpdate(c.ctx(), resourceGroup, "whole", g, nil)
