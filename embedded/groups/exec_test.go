@@ -29,6 +29,9 @@ type echoShell struct{ streaming.Runtime }
 const unsized = "/bin/unsized"
 
 func (echoShell) Exec(_ context.Context, id string, cmd []string, in io.Reader, out, _ io.WriteCloser, tty bool, resize <-chan remotecommand.TerminalSize) error {
+	if cmd[0] == "/no/such" {
+		return errors.New("no such file")
+	}
 	var size remotecommand.TerminalSize
 	if cmd[0] != unsized {
 		size = <-resize
@@ -141,6 +144,14 @@ func TestExecAsClientsSpeakIt(t *testing.T) {
 		if heard, code := hear(t, conn); heard != "container "+want+"\nas text\nbinary\n" || code != websocket.CloseNormalClosure {
 			t.Errorf("%s: heard %q, closed with %d", body, heard, code)
 		}
+	}
+	uri, password := c.exec(t, "/no/such")
+	conn, err := c.dial(t, uri, password)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if heard, code := hear(t, conn); !strings.Contains(heard, "no such file") || code != websocket.CloseNormalClosure {
+		t.Errorf("of a command that is not there: %q, closed with %d", heard, code)
 	}
 	for _, body := range []string{``, `{}`, `{"command":" \t"}`, `{"command":"a\u0000b"}`, `{"command":["ls"]}`, `{"command":"ls","terminalSize":{"rows":-1}}`} {
 		if status, text := c.send(t, "POST", at, body); status != 400 {

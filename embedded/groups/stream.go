@@ -10,6 +10,7 @@ import (
 	"github.com/gorilla/websocket"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/remotecommand"
+	"k8s.io/client-go/util/exec"
 )
 
 // stream joins a client's websocket to a command's terminal, which the runtime
@@ -34,6 +35,9 @@ func stream(ctx context.Context, at string, conn *websocket.Conn, size terminalS
 	err = executor.StreamWithContext(ctx, remotecommand.StreamOptions{
 		Stdin: stdin, Stdout: messages{conn}, Tty: true, TerminalSizeQueue: newOnce(size),
 	})
+	if ctx.Err() == nil && neverRan(err) {
+		_, _ = messages{conn}.Write([]byte(err.Error() + "\r\n")) // the client hears of nothing else
+	}
 	cancel()
 	typed.Close() // the end of input, for who reads it and for who writes it
 	closing(conn, websocket.CloseNormalClosure, "")
@@ -43,6 +47,12 @@ func stream(ctx context.Context, at string, conn *websocket.Conn, size terminalS
 		return fmt.Errorf("exec: %w", err)
 	}
 	return nil
+}
+
+// neverRan reports whether an error is not just a command's exit code.
+func neverRan(err error) bool {
+	var exited exec.CodeExitError
+	return err != nil && !errors.As(err, &exited)
 }
 
 // readMessages passes what the client types on, text or binary.

@@ -31,6 +31,9 @@ func testStreams(c *localCloud) {
 	if out, code := c.sh("streams", "main", "echo to stdout; echo to stderr >&2; exit 7"); out != "to stdout\nto stderr\n" || code != 7 {
 		c.T.Errorf("a shell printed %q and ended with %d", out, code)
 	}
+	if out, err := c.conn.Exec(c.ctx(), resourceGroup, "streams", "main", "/no/such"); err != nil || !strings.Contains(out, "no such file") {
+		c.T.Errorf("a command that is not there: %q, %v", out, err)
+	}
 	_, err = c.conn.Containers.ListLogs(c.ctx(), resourceGroup, "streams", "nobody", nil)
 	c.refused(err, 404, "")
 	_, err = c.conn.Containers.Attach(c.ctx(), resourceGroup, "streams", "nobody", nil)
