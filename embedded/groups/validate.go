@@ -191,6 +191,8 @@ func (v *validator) checkDiagnostics() error {
 		return nil
 	case d.LogAnalytics.WorkspaceID == "":
 		return invalid("InvalidLogAnalytics", "The log analytics of container group '%s' have no workspace id.", v.group.Name)
+	case d.LogAnalytics.WorkspaceKey == "":
+		return invalid("InvalidLogAnalytics", "The log analytics of container group '%s' have no workspace key.", v.group.Name)
 	case d.LogAnalytics.LogType != "" && !slices.Contains(logTypes(), d.LogAnalytics.LogType):
 		return invalid("InvalidLogAnalytics", "The log type '%s' in the log analytics of container group '%s' is invalid. The value must be one of '%s'.",
 			d.LogAnalytics.LogType, v.group.Name, strings.Join(logTypes(), ","))

@@ -40,7 +40,9 @@ func (v *validator) checkContainer(c Container, initial bool) error {
 			"must start and end with a letter or number, and is between 1 and 63 characters long.", c.Name, v.group.Name)
 	case strings.TrimSpace(p.Image) == "":
 		return invalid("InvalidImage", "The image of container '%s' in container group '%s' is missing.", c.Name, v.group.Name)
-	case slices.ContainsFunc(p.Command, func(word string) bool { return strings.ContainsRune(word, 0) }):
+	case strings.ContainsFunc(p.Image, func(c rune) bool { return c <= ' ' || c == 0x7f }):
+		return invalid("InvalidImage", "The image '%s' of container '%s' in container group '%s' is no name of an image.", p.Image, c.Name, v.group.Name)
+	case hasNUL(p.Command):
 		return invalid("InvalidCommand", "The command of container '%s' in container group '%s' contains a NUL.", c.Name, v.group.Name)
 	case p.ConfigMap != nil:
 		return notSupported("configMap (container '%s')", c.Name)
@@ -58,6 +60,11 @@ func (v *validator) checkContainer(c Container, initial bool) error {
 		func() error { return v.checkProbe(c.Name, "readinessProbe", p.ReadinessProbe) },
 		func() error { return v.checkSecurity(c) },
 	)
+}
+
+// hasNUL reports whether a command cannot be run because of a NUL in it.
+func hasNUL(command []string) bool {
+	return slices.ContainsFunc(command, func(word string) bool { return strings.ContainsRune(word, 0) })
 }
 
 func (v *validator) checkPort(p Port, of string) error {

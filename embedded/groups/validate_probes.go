@@ -15,6 +15,8 @@ func (v *validator) checkProbe(container, kind string, p *Probe) error {
 		return wrong("it must have exactly one of 'exec' and 'httpGet'")
 	case p.Exec != nil && len(p.Exec.Command) == 0:
 		return wrong("'exec' has no command")
+	case p.Exec != nil && hasNUL(p.Exec.Command):
+		return wrong("the command of 'exec' contains a NUL")
 	case p.HTTPGet != nil && (p.HTTPGet.Port < 1 || p.HTTPGet.Port > 65535):
 		return wrong("the port must be between 1 and 65535")
 	case p.HTTPGet != nil && p.HTTPGet.Scheme != "http" && p.HTTPGet.Scheme != "https":

@@ -50,152 +50,86 @@ func TestLenientSpellingBecomesCanonical(t *testing.T) {
 	}
 }
 
-func TestInvalidGroups(t *testing.T) {
-	for _, c := range [][]string{ // the code, and what of the valid group is replaced by what
-		{"LocationRequired", `"location":"Lo cal",`, ``},
-		{"LocationNotAvailableForResourceType", `Lo cal`, `mars`},
-		{"InvalidOsType", `"osType":"linux",`, ``},
-		{"NotSupported", `"linux"`, `"Windows"`},
-		{"InvalidRestartPolicy", `never`, `sometimes`},
-		{"MissingContainers", `"containers":[`, `"containers":[],"ignored":[`},
-		{"DuplicateContainerName", `"name":"setup"`, `"name":"web"`},
-		{"InvalidContainerName", `"name":"setup"`, `"name":"Set_up"`},
-		{"InvalidImage", `"name":"setup","properties":{"image":"x"`, `"name":"setup","properties":{"image":" "`},
-		{"InvalidInitContainer", `"name":"setup","properties":{`, `"name":"setup","properties":{"ports":[{"port":1}],`},
-		{"InvalidPort", `"port":"80"`, `"port":"0"`},
-		{"InvalidPort", `"port":"80"`, `"port":65536`},
-		{"InvalidProtocol", `"tcp"`, `"sctp"`},
-		{"InvalidEnvironmentVariableName", `"name":"A"`, `"name":"A=B"`},
-		{"InvalidEnvironmentVariableName", `"name":"A"`, `"name":"_A"`},
-		{"InvalidEnvironmentVariable", `"value":"1"`, `"ignored":1`},
-		{"InvalidEnvironmentVariable", `"value":"1"`, `"value":"1","secureValue":"2"`},
-		{"InvalidEnvironmentVariable", `"value":"1"`, `"value":"\u0000"`},
-		{"NotSupported", `"value":"1"`, `"secureValueReference":"x"`},
-		{"ResourceRequestsNotSpecified", `"requests":{"cpu":"1.0","memoryInGb":1},`, ``},
-		{"ResourceRequestsNotSpecified", `"cpu":"1.0",`, ``},
-		{"InvalidResourceRequests", `"memoryInGb":1`, `"memoryInGb":0`},
-		{"InvalidResourceRequests", `"cpu":"1.0"`, `"cpu":-1`},
-		{"InvalidResourceRequests", `"cpu":"1.0"`, `"cpu":1e300`},
-		{"InvalidResourceRequests", `"cpu":"1.0"`, `"cpu":32`},
-		{"InvalidResourceRequests", `"memoryInGb":1`, `"memoryInGb":241`},
-		{"NotSupported", `"memoryInGb":1`, `"memoryInGb":1,"gpu":{"count":1,"sku":"V100"}`},
-		{"ContainerLimitGreaterThanContainerGroupTotalRequest", `"limits":{"cpu":1}`, `"limits":{"cpu":1.5}`},
-		{"ContainerLimitLessThanRequest", `"limits":{"cpu":1}`, `"limits":{"cpu":0.5}`},
-		{"InvalidProbe", `"image":"x","ports"`, `"image":"x","livenessProbe":{},"ports"`},
-		{"InvalidProbe", `"image":"x","ports"`, `"image":"x","readinessProbe":{"exec":{"command":["a"]},"httpGet":{"port":1}},"ports"`},
-		{"InvalidProbe", `"image":"x","ports"`, `"image":"x","readinessProbe":{"exec":{}},"ports"`},
-		{"InvalidProbe", `"image":"x","ports"`, `"image":"x","livenessProbe":{"httpGet":{"port":0}},"ports"`},
-		{"InvalidProbe", `"image":"x","ports"`, `"image":"x","livenessProbe":{"httpGet":{"port":80,"scheme":"ftp"}},"ports"`},
-		{"InvalidProbe", `"image":"x","ports"`, `"image":"x","livenessProbe":{"httpGet":{"port":80,"httpHeaders":[{"name":"A","value":"x\r\nB: y"}]}},"ports"`},
-		{"InvalidProbe", `"image":"x","ports"`, `"image":"x","livenessProbe":{"httpGet":{"port":80},"periodSeconds":-1},"ports"`},
-		{"InvalidProbe", `"image":"x","ports"`, `"image":"x","livenessProbe":{"httpGet":{"port":80},"successThreshold":2},"ports"`},
-		{"InvalidInitContainer", `"name":"setup","properties":{`, `"name":"setup","properties":{"livenessProbe":{"httpGet":{"port":80}},`},
-		{"InvalidInitContainer", `"name":"setup","properties":{`, `"name":"setup","properties":{"resources":{},`},
-		{"InvalidCommand", `"image":"x","ports"`, `"image":"x","command":["a","\u0000"],"ports"`},
-		{"NotSupported", `"image":"x","ports"`, `"image":"x","configMap":{"keyValuePairs":{"a":"b"}},"ports"`},
-		{"PrivilegedContainerNotAllowed", `"image":"x","ports"`, `"image":"x","securityContext":{"privileged":true},"ports"`},
-		{"CapabilityNotAllowed", `"image":"x","ports"`, `"image":"x","securityContext":{"capabilities":{"add":["NET_ADMIN"]}},"ports"`},
-		{"CapabilityNotAllowed", `"image":"x","ports"`, `"image":"x","securityContext":{"capabilities":{"add":["ALL"]}},"ports"`},
-		{"NotSupported", `"image":"x","ports"`, `"image":"x","securityContext":{"seccompProfile":"e30="},"ports"`},
-		{"InvalidSecurityContext", `"image":"x","ports"`, `"image":"x","securityContext":{"runAsUser":-1},"ports"`},
-		{"InvalidSecurityContext", `"image":"x","ports"`, `"image":"x","securityContext":{"runAsGroup":5},"ports"`},
-		{"MissingIpAddressPorts", `"ports":[{"port":80}]`, `"ports":[]`},
-		{"TooManyIpAddressPorts", `"ports":[{"port":80}]`, `"ports":[{"port":1},{"port":2},{"port":3},{"port":4},{"port":5},{"port":6}]`},
-		{"PortNotExposed", `"ports":[{"port":80}]`, `"ports":[{"port":81}]`},
-		{"PortNotExposed", `"ports":[{"port":80}]`, `"ports":[{"port":80,"protocol":"UDP"}]`},
-		{"DuplicatePort", `"ports":[{"port":80}]`, `"ports":[{"port":80},{"port":80}]`},
-		{"InvalidIpAddressType", `"public"`, `"secret"`},
-		{"PrivateIpAddressNeedsSubnet", `"public"`, `"Private"`},
-		{"PublicIpAddressNotSupportedInVirtualNetwork", `"volumes"`, `"subnetIds":[{"id":"` + testSubnet + `"}],"volumes"`},
-		{"DnsNameLabelNotSupportedInVirtualNetwork", `"public"`, `"private"`, `"volumes"`, `"subnetIds":[{"id":"` + testSubnet + `"}],"volumes"`},
-		{"TooManySubnets", `"volumes"`, `"subnetIds":[{"id":"a"},{"id":"b"}],"volumes"`},
-		{"InvalidSubnetId", `"volumes"`, `"subnetIds":[{"id":"x"}],"volumes"`},
-		{"DnsConfigNeedsSubnet", `"volumes"`, `"dnsConfig":{"nameServers":["1.1.1.1"]},"volumes"`},
-		{"InvalidDnsNameLabel", `"label"`, `"1label"`},
-		{"InvalidDnsNameLabel", `"label"`, `"four"`},
-		{"InvalidDnsNameLabel", `"label"`, `"Label"`},
-		{"InvalidDnsNameLabel", `"label"`, `"label-"`},
-		{"InvalidAutoGeneratedDomainNameLabelScope", `"dnsNameLabel"`, `"autoGeneratedDomainNameLabelScope":"Once","dnsNameLabel"`},
-		{"InvalidVolume", `"emptyDir":{}`, `"ignored":{}`},
-		{"InvalidVolume", `"emptyDir":{}`, `"emptyDir":null`},
-		{"InvalidVolume", `"emptyDir":{}`, `"emptyDir":{},"secret":{}`},
-		{"InvalidGitRepoVolume", `"emptyDir":{}`, `"gitRepo":{}`},
-		{"InvalidGitRepoVolume", `"emptyDir":{}`, `"gitRepo":{"repository":"ssh://example.com/x"}`},
-		{"InvalidGitRepoVolume", `"emptyDir":{}`, `"gitRepo":{"repository":"https://example.com/x","directory":"a/../../b"}`},
-		{"InvalidGitRepoVolume", `"emptyDir":{}`, `"gitRepo":{"repository":"https://example.com/x","revision":"--upload-pack=x"}`},
-		{"NotSupported", `"emptyDir":{}`, `"secretReference":{}`},
-		{"NotSupported", `"emptyDir":{}`, `"azureFile":{"shareName":"x","storageAccountName":"y","storageAccountKeyReference":"z"}`},
-		{"InvalidAzureFileVolume", `"emptyDir":{}`, `"azureFile":{"shareName":"x"}`},
-		{"InvalidSecretName", `"emptyDir":{}`, `"secret":{"../escape":""}`},
-		{"InvalidSecretName", `"emptyDir":{}`, `"secret":{"..":""}`},
-		{"InvalidSecretValue", `"emptyDir":{}`, `"secret":{"key":"not base64"}`},
-		{"InvalidVolumeName", `"volumes":[{"name":"scratch"`, `"volumes":[{"name":"tiny"`},
-		{"InvalidVolumeName", `"volumes":[{"name":"scratch"`, `"volumes":[{"name":"../up"`},
-		{"DuplicateVolumeName", `"volumes":[`, `"volumes":[{"name":"scratch","emptyDir":{}},`},
-		{"VolumeNotFound", `"volumeMounts":[{"name":"scratch"`, `"volumeMounts":[{"name":"absent"`},
-		{"InvalidMountPath", `"/scratch"`, `"scratch"`},
-		{"InvalidMountPath", `"/scratch"`, `"/a:b"`},
-		{"InvalidMountPath", `"/scratch"`, `"/a/../.."`},
-		{"InvalidMountPath", `"/scratch"`, `"/"`},
-		{"DuplicateMountPath", `"volumeMounts":[`, `"volumeMounts":[{"name":"scratch","mountPath":"/scratch/"},`},
-		{"InvalidImageRegistryCredential", `"volumes"`, `"imageRegistryCredentials":[{"username":"u"}],"volumes"`},
-		{"InvalidImageRegistryCredential", `"volumes"`, `"imageRegistryCredentials":[{"server":"s"}],"volumes"`},
-		{"NotSupported", `"volumes"`, `"imageRegistryCredentials":[{"server":"example.com","identity":"i"}],"volumes"`},
-		{"InvalidIdentityType", `"tags":{}`, `"identity":{"type":"mine"}`},
-		{"InvalidIdentity", `"tags":{}`, `"identity":{"type":"UserAssigned"}`},
-		{"InvalidIdentity", `"tags":{}`, `"identity":{"type":"systemassigned","userAssignedIdentities":{"x":{}}}`},
-		{"InvalidPublishTag", `"tags":{}`, `"tags":{"frankenetes-publish":"80"}`},
-		{"InvalidTagName", `"tags":{}`, `"tags":{"":"80"}`},
-		{"InvalidTagValue", `"tags":{}`, `"tags":{"a":"` + strings.Repeat("x", 257) + `"}`},
-		{"InvalidAvailabilityZone", `"tags":{}`, `"zones":["1"]`},
-		{"NotSupported", `"volumes"`, `"networkProfile":{"id":"x"},"volumes"`},
-		{"NotSupported", `"volumes"`, `"encryptionProperties":{"vaultBaseUrl":"x"},"volumes"`},
-		{"NotSupported", `"volumes"`, `"containerGroupProfile":{"id":"x"},"volumes"`},
-		{"NotSupported", `"volumes"`, `"standbyPoolProfile":{"id":"x"},"volumes"`},
-		{"NotSupported", `"volumes"`, `"secretReferences":[{"name":"x"}],"volumes"`},
-		{"NotSupported", `"volumes"`, `"identityAcls":{"defaultAccess":"User"},"volumes"`},
-		{"NotSupported", `"volumes"`, `"sku":"dedicated","volumes"`},
-		{"NotSupported", `"volumes"`, `"priority":"spot","volumes"`},
-		{"NotSupported", `"volumes"`, `"extensions":[{"name":"x"}],"volumes"`},
-		{"ConfidentialContainerGroupSkuIsNotSupported", `"volumes"`, `"sku":"confidential","volumes"`},
-		{"ConfidentialContainerGroupSkuIsNotSupported", `"volumes"`, `"confidentialComputeProperties":{"ccePolicy":"x"},"volumes"`},
-		{"InvalidLogAnalytics", `"volumes"`, `"diagnostics":{"logAnalytics":{}},"volumes"`},
-		{"InvalidLogAnalytics", `"volumes"`, `"diagnostics":{"logAnalytics":{"workspaceId":"w","workspaceKey":"k","logType":"All"}},"volumes"`},
-
-		// What does not have the model's shape is told with its path.
-		{"InvalidRequestContent", `"properties":{"osType"`, `"properties":[],"x":{"osType"`},
-		{"InvalidRequestContent", `"image":"x","ports"`, `"image":5,"ports"`},
-		{"InvalidRequestContent", `"port":"80"`, `"port":"eighty"`},
-		{"InvalidRequestContent", `"port":"80"`, `"port":80.5`},
-		{"InvalidRequestContent", `"port":"80"`, `"port":99999999999`},
-		{"InvalidRequestContent", `"port":"80"`, `"port":true`},
-		{"InvalidRequestContent", `"cpu":"1.0"`, `"cpu":1e999`},
-		{"InvalidRequestContent", `"cpu":"1.0"`, `"cpu":"NaN"`},
-		{"InvalidRequestContent", `"mountPath":"/scratch"`, `"mountPath":"/scratch","readOnly":1`},
-		{"InvalidRequestContent", `"emptyDir":{}`, `"secret":"x"`},
-		{"InvalidRequestContent", `"tags":{}`, `"tags":{"a":1}`},
-		{"InvalidRequestContent", `"tags":{}`, `"tags":[]`},
-		{"InvalidRequestContent", `"tags":{}`, `tags:{}`},
-		{"InvalidRequestContent", `"tags":{},`, `"tags":{}`},
-	} {
-		body := valid
-		for pair := range slices.Chunk(c[1:], 2) {
-			if !strings.Contains(body, pair[0]) {
-				t.Fatalf("%s: %s is not in the valid group", c[0], pair[0])
-			}
-			body = strings.Replace(body, pair[0], pair[1], 1)
+// changed returns the valid group with parts of it replaced, in pairs.
+func changed(t *testing.T, change ...string) string {
+	t.Helper()
+	body := valid
+	for pair := range slices.Chunk(change, 2) {
+		if !strings.Contains(body, pair[0]) {
+			t.Fatalf("%s is not in the valid group", pair[0])
 		}
-		_, err := check("web", body)
+		body = strings.Replace(body, pair[0], pair[1], 1)
+	}
+	return body
+}
+
+func TestInvalidGroups(t *testing.T) {
+	rules := map[string]bool{}
+	for _, c := range badGroups() {
+		if rules[c.rule] {
+			t.Errorf("there are two groups without %s", c.rule)
+		}
+		rules[c.rule] = true
+		_, err := check("web", changed(t, c.change...))
 		var refusal *arm.Error
-		if !errors.As(err, &refusal) || refusal.Code != c[0] || refusal.Status != 400 {
-			t.Errorf("%s by %s: want %s, got %v", c[1], c[2], c[0], err)
+		if !errors.As(err, &refusal) || refusal.Code != c.code || refusal.Status != 400 {
+			t.Errorf("%s: want %s, got %v", c.rule, c.code, err)
 		}
 	}
-	for _, name := range []string{"", "Web", "-web", "web-", "we--b", "web_1", strings.Repeat("a", 64)} {
+	if len(rules) < 60 {
+		t.Errorf("there are only %d rules", len(rules))
+	}
+	t.Logf("%d rules", len(rules))
+}
+
+func TestNamesOfGroups(t *testing.T) {
+	for _, name := range []string{"", "Web", "-web", "web-", "we--b", "web_1", "web.1", strings.Repeat("a", 64)} {
 		_, err := check(name, valid)
 		var refusal *arm.Error
-		if !errors.As(err, &refusal) || refusal.Code != "InvalidContainerGroupName" {
+		if !errors.As(err, &refusal) || refusal.Code != "InvalidContainerGroupName" || refusal.Status != 400 {
 			t.Errorf("name %q: %v", name, err)
+		}
+	}
+	for _, name := range []string{"a", "1", "web-1", strings.Repeat("a", 63)} {
+		if _, err := check(name, valid); err != nil {
+			t.Errorf("name %q: %v", name, err)
+		}
+	}
+}
+
+func TestTheLargestGroups(t *testing.T) {
+	for what, change := range map[string][]string{
+		"60 containers":      {`"containers":[`, `"containers":[` + many(58, `{"name":"c%d","properties":{"image":"x","resources":{"requests":{"cpu":0.1,"memoryInGB":0.1}}}}`) + `,`},
+		"59 init containers": {`"initContainers":[`, `"initContainers":[` + many(58, `{"name":"i%d","properties":{"image":"x"}}`) + `,`},
+		"20 volumes":         {`"volumes":[`, `"volumes":[` + many(19, `{"name":"volume%d","emptyDir":{}}`) + `,`},
+		"5 ports": {`"ports":[{"port":"80","protocol":"tcp"}]`, `"ports":[` + many(4, `{"port":%d}`) + `,{"port":80},{"port":81,"protocol":"UDP"}]`,
+			`"ports":[{"port":80}]`, `"ports":[` + many(3, `{"port":%d}`) + `,{"port":80},{"port":81,"protocol":"udp"}]`},
+		"31 cores":        {`"cpu":"1.0","memoryInGb":1},"limits":{"cpu":1}`, `"cpu":31,"memoryInGB":240},"limits":{"cpu":31,"memoryInGB":240}`},
+		"a long variable": {`"name":"A"`, `"name":"` + strings.Repeat("A", 63) + `"`},
+		"a long label":    {`"label"`, `"` + strings.Repeat("a", 63) + `"`},
+		"a short label":   {`"label"`, `"label"`},
+		"50 tags":         {`"tags":{}`, `"tags":{` + many(50, `"t%d":""`) + `}`},
+	} {
+		if _, err := check("web", changed(t, change...)); err != nil {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+}
+
+// TestRefusalsInAzuresWords compares what was seen of the service itself.
+func TestRefusalsInAzuresWords(t *testing.T) {
+	for want, change := range map[string][]string{
+		"InvalidOsType: The 'osType' for container group '<null>' is invalid. The value must be one of 'Windows,Linux'.": {`"osType":"linux",`, ``},
+		"ResourceRequestsNotSpecified: The resource requests are not specified in container 'web' of contain group 'demo'. " +
+			"Both memory and CPU requests are required since API version '2017-07-01-preview'.": {`"cpu":"1.0",`, ``},
+		"MissingIpAddressPorts: The ports in the 'ipAddress' of container group 'demo' cannot be empty.": {`"ports":[{"port":80}]`, `"ports":[]`},
+		"ContainerLimitGreaterThanContainerGroupTotalRequest: The 'Cpu' limit '0.5' in container 'web' is greater than the total request '0.25' " +
+			"of container group 'demo'.": {`"cpu":"1.0"`, `"cpu":0.25`, `"limits":{"cpu":1}`, `"limits":{"cpu":0.5}`},
+		"InvalidDnsNameLabel: The DNS name label 'Label' in container group 'demo' is invalid. It can contain only lowercase letters, numbers and hyphens. " +
+			"The first character must be a letter. The last character must be a letter or number. The value must be between 5 and 63 characters long.": {`"label"`, `"Label"`},
+	} {
+		if _, err := check("demo", changed(t, change...)); err == nil || err.Error() != want {
+			t.Errorf("got  %v\nwant %s", err, want)
 		}
 	}
 }
