@@ -128,7 +128,7 @@ func (s *Service) update(ctx context.Context, g *group, spec *Group) error {
 	if live && hash == g.record.Hash {
 		return s.retag(g, spec.Tags)
 	}
-	if live && spec.sizes() != g.record.Group.sizes() {
+	if live && !g.definition().canBecome(spec) {
 		return invalid("InvalidContainerGroupUpdate", "The updates on container group '%s' are invalid. If you are going to update the os type, restart policy, network profile, "+
 			"CPU, memory or GPU resources for a container group, you must delete it first and then create a new one.", spec.Name)
 	}

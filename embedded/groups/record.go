@@ -57,18 +57,6 @@ func (g *Group) hash() (string, error) {
 	return hex.EncodeToString(sum[:]), nil
 }
 
-// sizes are the parts of a group that cannot be changed while it runs.
-func (g *Group) sizes() string {
-	var b strings.Builder
-	fmt.Fprint(&b, g.Properties.OSType, g.Properties.RestartPolicy, len(g.Properties.Containers))
-	cpu, memory := g.total()
-	fmt.Fprintf(&b, " %v %v", cpu, memory)
-	for _, subnet := range g.Properties.SubnetIDs {
-		b.WriteString(" " + strings.ToLower(subnet.ID))
-	}
-	return b.String()
-}
-
 // groupID returns a group's ARM id, groupKey the key of its record.
 func groupID(sub, rg, name string) string {
 	return "/subscriptions/" + sub + "/resourceGroups/" + rg + "/providers/" + Type + "/" + name

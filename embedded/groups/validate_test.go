@@ -50,13 +50,12 @@ func TestLenientSpellingBecomesCanonical(t *testing.T) {
 	}
 }
 
-// changed returns the valid group with parts of it replaced, in pairs.
-func changed(t *testing.T, change ...string) string {
+// replaced returns a body with parts of it replaced, in pairs.
+func replaced(t *testing.T, body string, change ...string) string {
 	t.Helper()
-	body := valid
 	for pair := range slices.Chunk(change, 2) {
 		if !strings.Contains(body, pair[0]) {
-			t.Fatalf("%s is not in the valid group", pair[0])
+			t.Fatalf("%s is not in %s", pair[0], body)
 		}
 		body = strings.Replace(body, pair[0], pair[1], 1)
 	}
@@ -70,7 +69,7 @@ func TestInvalidGroups(t *testing.T) {
 			t.Errorf("there are two groups without %s", c.rule)
 		}
 		rules[c.rule] = true
-		_, err := check("web", changed(t, c.change...))
+		_, err := check("web", replaced(t, valid, c.change...))
 		var refusal *arm.Error
 		if !errors.As(err, &refusal) || refusal.Code != c.code || refusal.Status != 400 {
 			t.Errorf("%s: want %s, got %v", c.rule, c.code, err)
@@ -110,7 +109,7 @@ func TestTheLargestGroups(t *testing.T) {
 		"a short label":   {`"label"`, `"label"`},
 		"50 tags":         {`"tags":{}`, `"tags":{` + many(50, `"t%d":""`) + `}`},
 	} {
-		if _, err := check("web", changed(t, change...)); err != nil {
+		if _, err := check("web", replaced(t, valid, change...)); err != nil {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
@@ -128,7 +127,7 @@ func TestRefusalsInAzuresWords(t *testing.T) {
 		"InvalidDnsNameLabel: The DNS name label 'Label' in container group 'demo' is invalid. It can contain only lowercase letters, numbers and hyphens. " +
 			"The first character must be a letter. The last character must be a letter or number. The value must be between 5 and 63 characters long.": {`"label"`, `"Label"`},
 	} {
-		if _, err := check("demo", changed(t, change...)); err == nil || err.Error() != want {
+		if _, err := check("demo", replaced(t, valid, change...)); err == nil || err.Error() != want {
 			t.Errorf("got  %v\nwant %s", err, want)
 		}
 	}
