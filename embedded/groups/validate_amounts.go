@@ -2,8 +2,12 @@ package groups
 
 import "math"
 
-// What a group may ask for at most, in cores and GB, as on ACI (sku Standard).
-const maxCores, maxMemory = 31, 240
+// What a container must ask for at least, and a group may at most, in cores and
+// GB, as on ACI (sku Standard). With less, no container would start.
+const (
+	minCores, minMemory = 0.01, 0.1
+	maxCores, maxMemory = 31, 240
+)
 
 // checkResources wants requests of every container, and limits between the
 // container's request and the group's total.
@@ -17,8 +21,9 @@ func (v *validator) checkResources() error {
 		if r.Requests.GPU != nil || r.Limits != nil && r.Limits.GPU != nil {
 			return notSupported("GPUs (container '%s')", c.Name)
 		}
-		if *r.Requests.CPU <= 0 || *r.Requests.MemoryInGB <= 0 {
-			return invalid("InvalidResourceRequests", "The resource requests in container '%s' of container group '%s' must be greater than zero.", c.Name, v.group.Name)
+		if cpu, memory := *r.Requests.CPU, *r.Requests.MemoryInGB; cpu < minCores || memory < minMemory {
+			return invalid("InvalidResourceRequests", "The resource requests in container '%s' of container group '%s' are '%v' CPU and '%v' GB memory. At least %v CPU and %v GB are required.",
+				c.Name, v.group.Name, cpu, memory, minCores, minMemory)
 		}
 	}
 	cpu, memory := v.group.total()

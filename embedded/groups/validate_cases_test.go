@@ -122,6 +122,8 @@ func badResources() []badGroup {
 		{"a request of memory", "ResourceRequestsNotSpecified", []string{`"cpu":"1.0","memoryInGb":1`, `"cpu":"1.0"`}},
 		{"memory above zero", "InvalidResourceRequests", []string{`"memoryInGb":1`, `"memoryInGb":0`}},
 		{"CPU above zero", "InvalidResourceRequests", []string{`"cpu":"1.0"`, `"cpu":-1`}},
+		{"at least 0.1 GB", "InvalidResourceRequests", []string{`"memoryInGb":1`, `"memoryInGb":1e-10`}},
+		{"at least 0.01 cores", "InvalidResourceRequests", []string{`"cpu":"1.0"`, `"cpu":0.009`}},
 		{"CPU that there is", "InvalidResourceRequests", []string{`"cpu":"1.0"`, `"cpu":1e300`}},
 		{"at most 31 cores", "InvalidResourceRequests", []string{`"cpu":"1.0"`, `"cpu":32`}},
 		{"at most 240 GB", "InvalidResourceRequests", []string{`"memoryInGb":1`, `"memoryInGb":241`}},
