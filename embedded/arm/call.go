@@ -27,6 +27,9 @@ func (s *Server) Call(ctx context.Context, by *Request, method, target string, b
 	if err != nil {
 		return nil, err
 	}
+	if err := checkPath(r.URL); err != nil {
+		return nil, err
+	}
 	path := split(r.URL)
 	rt, vars, err := s.find(method, path)
 	if err != nil {

@@ -110,7 +110,7 @@ func TestBadResourceGroups(t *testing.T) {
 		{"elsewhere", "g", `{"location":"mars"}`, "InvalidResourceGroupLocation"},
 		{"a dot at the end", "h.", `{"location":"local"}`, "InvalidResourceGroup"},
 		{"a star", "h*", `{"location":"local"}`, "InvalidResourceGroup"},
-		{"a slash", "h%2Fi", `{"location":"local"}`, "InvalidResourceGroup"},
+		{"a slash", "h%2Fi", `{"location":"local"}`, "InvalidRequestUri"},
 		{"a long tag", "h", `{"location":"local","tags":{"a":"` + string(make257()) + `"}}`, "InvalidTagValue"},
 		{"tags that are a list", "h", `{"location":"local","tags":[]}`, "InvalidRequestContent"},
 	} {

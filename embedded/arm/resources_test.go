@@ -110,7 +110,7 @@ func TestOnePrincipalSeesNothingOfAnothers(t *testing.T) {
 		"GET " + red + strings.TrimSuffix(identities, "/"), "GET " + red + identities + "none",
 		"PUT " + red + "/providers/Microsoft.Authorization/roleAssignments/" + armtest.Tenant,
 		"PUT " + base + "/providers/Microsoft.Authorization/roleAssignments/" + armtest.Tenant,
-		"GET " + base + "/resourceGroups/blue%2f..%2fRed", "GET " + base + "/resourceGroups/none",
+		"GET " + base + "/resourceGroups/none",
 	} {
 		method, path, _ := strings.Cut(request, " ")
 		answer := c.Do(t, painter, method, path+"?api-version=2021-04-01", `{"location":"local"}`)

@@ -141,16 +141,33 @@ func provider(path []string) (namespace, kind string) {
 // authorized is the path that is meant.
 func split(u *url.URL) []string {
 	var segments []string
-	for _, segment := range strings.Split(u.EscapedPath(), "/") {
+	for segment := range strings.SplitSeq(u.EscapedPath(), "/") {
 		if segment == "" {
 			continue
 		}
-		if decoded, err := url.PathUnescape(segment); err == nil && !strings.ContainsAny(decoded, "/\\\x00") {
+		if decoded, err := url.PathUnescape(segment); err == nil && !divides(decoded) {
 			segment = decoded
 		}
 		segments = append(segments, segment)
 	}
 	return segments
+}
+
+// divides reports whether others might take a segment for more than one, or for
+// the end of the path.
+func divides(segment string) bool { return strings.ContainsAny(segment, "/\\\x00") }
+
+// checkPath refuses paths that are not the same to everyone: whoever resolves
+// dots, or decodes before splitting, comes to another one, which may be in a
+// resource group that was not authorized. Nothing has such a name.
+func checkPath(u *url.URL) error {
+	for segment := range strings.SplitSeq(u.EscapedPath(), "/") {
+		decoded, err := url.PathUnescape(segment)
+		if err != nil || divides(decoded) || decoded == "." || decoded == ".." {
+			return BadRequest("InvalidRequestUri", "The segment '%s' of the request path is invalid.", segment)
+		}
+	}
+	return nil
 }
 
 // query returns a query parameter whose name is matched in any case.

@@ -73,6 +73,9 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request) (*Response, erro
 	if err != nil {
 		return nil, err
 	}
+	if err := checkPath(r.URL); err != nil {
+		return nil, err
+	}
 	if err := checkVersion(r); err != nil {
 		return nil, err
 	}

@@ -326,7 +326,7 @@ func TestBadStorageRequests(t *testing.T) {
 	}{
 		{"capitals", "PUT", "Account", good, want{400, "AccountNameInvalid"}},
 		{"two letters", "PUT", "ab", good, want{400, "AccountNameInvalid"}},
-		{"dots", "PUT", "%2e%2e%2f", good, want{400, "AccountNameInvalid"}},
+		{"dots", "PUT", "%2e%2e%2f", good, want{400, "InvalidRequestUri"}},
 		{"no location", "PUT", "abc", `{"kind":"StorageV2","sku":{"name":"Standard_LRS"}}`, want{400, "LocationRequired"}},
 		{"no sku", "PUT", "abc", `{"location":"local","kind":"StorageV2"}`, want{400, "InvalidRequestPropertyValue"}},
 		{"no kind", "PUT", "abc", `{"location":"local","sku":{"name":"Standard_LRS"}}`, want{400, "InvalidRequestPropertyValue"}},
@@ -335,7 +335,7 @@ func TestBadStorageRequests(t *testing.T) {
 		{"a key that is not", "POST", "account1/regenerateKey", `{"keyName":"key3"}`, want{400, "InvalidRequestPropertyValue"}},
 		{"share with capitals", "PUT", "account1/fileServices/default/shares/Data", `{}`, want{400, "InvalidResourceName"}},
 		{"share with two hyphens", "PUT", "account1/fileServices/default/shares/da--ta", `{}`, want{400, "InvalidResourceName"}},
-		{"share with dots", "PUT", "account1/fileServices/default/shares/%2e%2e%2fx", `{}`, want{400, "InvalidResourceName"}},
+		{"share with dots", "PUT", "account1/fileServices/default/shares/%2e%2e%2fx", `{}`, want{400, "InvalidRequestUri"}},
 		{"share of NFS", "PUT", "account1/fileServices/default/shares/nfs", `{"properties":{"enabledProtocols":"NFS"}}`, want{400, "FeatureNotSupported"}},
 		{"quota that is text", "PUT", "account1/fileServices/default/shares/abc", `{"properties":{"shareQuota":"x"}}`, want{400, "InvalidRequestContent"}},
 		{"share of nothing", "PUT", "none/fileServices/default/shares/abc", `{}`, want{404, "ResourceNotFound"}},
