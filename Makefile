@@ -8,6 +8,7 @@ SHELL := /bin/bash
 VERSION    ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 BIN        := bin
 CLUSTER    ?= frankenetes
+FUZZTIME   ?= 30s
 SUDO       := $(if $(filter 0,$(shell id -u)),,sudo)
 BUSYBOX    := /bin/busybox
 GO         := go
@@ -42,11 +43,15 @@ up: build ## Build everything, start the embedded cloud, create the cluster
 build: $(OURS) $(TOOLS) $(BIN)/images/index.json ## Build all binaries and images into bin/
 
 .PHONY: test
-test: unit e2e ## Run all tests, end to end ones included (needs root)
+test: unit fuzz e2e ## Run all tests, end to end ones included (needs root)
 
 .PHONY: unit
 unit: deps ## Run the unit tests with the race detector
 	CGO_ENABLED=1 $(GO) test -race -timeout 20m $(shell $(GO) list ./... | grep -v /test/)
+
+.PHONY: fuzz
+fuzz: deps ## Run every fuzz target for FUZZTIME, 30s each
+	@GO=$(GO) hack/fuzz $(FUZZTIME)
 
 .PHONY: e2e
 e2e: build ## Run the end-to-end tests on real containers (needs root)
