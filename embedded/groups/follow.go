@@ -120,19 +120,16 @@ func (f *follower) drain(w io.Writer) error {
 // may have more for it.
 func (f *follower) turn() (more bool, err error) {
 	for _, path := range []string{f.path + rotated, f.path} {
-		info, err := os.Stat(path)
+		file, err := os.Open(path)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue // the next one is not there yet, or the group's logs are gone
 		}
 		if err != nil {
-			return false, fmt.Errorf("look for log: %w", err)
-		}
-		if slices.ContainsFunc(f.files, func(l *logFile) bool { return l.is(info) }) {
-			continue
-		}
-		file, err := os.Open(path)
-		if err != nil {
 			return false, fmt.Errorf("open log: %w", err)
+		}
+		if slices.ContainsFunc(f.files, func(l *logFile) bool { return l.is(file) }) {
+			file.Close()
+			continue
 		}
 		f.files = append(f.files, &logFile{File: file})
 		more = true
@@ -150,9 +147,10 @@ type logFile struct {
 	rest []byte // the beginning of an entry that is not all there
 }
 
-func (l *logFile) is(other os.FileInfo) bool {
-	info, err := l.Stat()
-	return err == nil && os.SameFile(info, other)
+func (l *logFile) is(other *os.File) bool {
+	a, err := l.Stat()
+	b, err2 := other.Stat()
+	return err == nil && err2 == nil && os.SameFile(a, b)
 }
 
 // drain writes to w all that there is to read.
