@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"testing"
 
 	"frankenetes.dev/test/machine"
 )
@@ -104,11 +103,6 @@ func (a *azure) configure(to, from string) string {
 		a.T.Fatal(err)
 	}
 	return to
-}
-
-// in returns the same az in the hands of another test.
-func (a *azure) in(t *testing.T) *azure {
-	return &azure{localCloud: a.localCloud.in(t), env: a.env}
 }
 
 // part runs one part of the story; where it fails, the story ends.
