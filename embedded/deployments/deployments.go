@@ -48,7 +48,7 @@ type Options struct {
 type Service struct {
 	Options
 	server *arm.Server
-	// mu guards changes of records.
+	// mu is held by whatever changes records.
 	mu sync.Mutex
 }
 

@@ -28,6 +28,9 @@ func (c call) eval(s *scope) (any, error) {
 			return nil, err
 		}
 	}
+	if err := fit(args); err != nil {
+		return nil, fmt.Errorf("the arguments of the template function '%s': %w", c.name, err)
+	}
 	if !ok {
 		return listFunction(s, c.name, args)
 	}

@@ -45,6 +45,11 @@ func (s *Service) begin(r *arm.Request, d record) (existed bool, err error) {
 		return true, arm.Conflict("DeploymentActive", "Unable to edit or replace deployment '%s': previous deployment from '%s' is still active.",
 			d.Name, before.Properties.Timestamp.Format(time.RFC3339))
 	}
+	if !existed {
+		if err := s.makeRoom(r); err != nil {
+			return false, err
+		}
+	}
 	return existed, s.Store.Put(kind, keyOf(r), d)
 }
 

@@ -120,6 +120,9 @@ func (t *template) addOne(s *scope, body map[string]any, parent *planned, copyNa
 	if parent != nil {
 		p.kind, p.name = parent.kind+"/"+p.kind, parent.name+"/"+p.name
 	}
+	if err := t.admit(&p, body); err != nil {
+		return err
+	}
 	path, err := typePath(p.kind, strings.Split(p.name, "/"))
 	if err != nil {
 		return err
@@ -151,6 +154,20 @@ func (t *template) addOne(s *scope, body map[string]any, parent *planned, copyNa
 	return nil
 }
 
+// admit refuses a resource with which the template would come to too much.
+func (t *template) admit(p *planned, body map[string]any) error {
+	t.size += maxValue - room(body, maxValue)
+	switch {
+	case len(t.plan)+len(t.unwanted) >= maxResources:
+		return fmt.Errorf("the template has more than %d resources", maxResources)
+	case t.size > maxValue:
+		return fmt.Errorf("the template's resources come to more than 4 MiB")
+	case len(p.kind) > maxName || len(p.name) > maxName:
+		return fmt.Errorf("the type or the name of a resource has more than %d characters: '%.64s...'", maxName, p.name)
+	}
+	return nil
+}
+
 // dependencies evaluates the dependsOn of a resource.
 func dependencies(s *scope, body map[string]any) ([]string, error) {
 	v, err := element(body, "dependsOn")
@@ -163,6 +180,9 @@ func dependencies(s *scope, body map[string]any) ([]string, error) {
 	list, ok := v.([]any)
 	if !ok {
 		return nil, fmt.Errorf("the dependsOn of a resource is %s, not a list", kindOf(v))
+	}
+	if len(list) > maxResources {
+		return nil, fmt.Errorf("a resource depends on more than %d others", maxResources)
 	}
 	return textsOf(list)
 }
