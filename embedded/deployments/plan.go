@@ -99,15 +99,10 @@ func copyOf(s *scope, loop any) (name string, count int, err error) {
 
 func (t *template) addOne(s *scope, body map[string]any, parent *planned, copyName string) error {
 	field := func(name string) (string, error) {
-		v, err := element(body, name)
-		if err != nil {
+		if v, err := element(body, name); err != nil || v == nil {
 			return "", fmt.Errorf("a resource of the template has no '%s'", name)
 		}
-		text, ok := v.(string)
-		if !ok {
-			return "", fmt.Errorf("the '%s' of a resource of the template is %s", name, kindOf(v))
-		}
-		return s.string(text)
+		return optional(s, body, name)
 	}
 	var p planned
 	var errs [3]error
@@ -127,7 +122,11 @@ func (t *template) addOne(s *scope, body map[string]any, parent *planned, copyNa
 	if err != nil {
 		return err
 	}
-	p.id = fmt.Sprint(s.group["id"]) + "/providers/" + path
+	base, err := baseOf(s, body, p.kind)
+	if err != nil {
+		return err
+	}
+	p.id = base + "/providers/" + path
 	p.scope, p.copy, p.body = s, copyName, map[string]any{}
 	if condition, err := element(body, "condition"); err == nil {
 		if v, err := s.value(condition); err != nil || v != true {
@@ -136,7 +135,7 @@ func (t *template) addOne(s *scope, body map[string]any, parent *planned, copyNa
 		}
 	}
 	for key, v := range body {
-		if !slices.Contains([]string{"type", "name", "apiversion", "dependson", "condition", "copy", "resources", "comments"}, strings.ToLower(key)) {
+		if !slices.Contains(forPlan(), strings.ToLower(key)) {
 			p.body[key] = v
 		}
 	}
@@ -152,6 +151,25 @@ func (t *template) addOne(s *scope, body map[string]any, parent *planned, copyNa
 		}
 	}
 	return nil
+}
+
+// forPlan are the members of a resource that say what becomes of it, and are no
+// part of it.
+func forPlan() []string {
+	return []string{"type", "name", "apiversion", "dependson", "condition", "copy", "resources", "comments", "scope", "resourcegroup", "subscriptionid"}
+}
+
+// optional evaluates a member of a resource, empty where it has none.
+func optional(s *scope, body map[string]any, name string) (string, error) {
+	v, err := element(body, name)
+	if err != nil || v == nil {
+		return "", nil
+	}
+	text, ok := v.(string)
+	if !ok {
+		return "", fmt.Errorf("the '%s' of a resource of the template is %s", name, kindOf(v))
+	}
+	return s.string(text)
 }
 
 // admit refuses a resource with which the template would come to too much.
@@ -233,63 +251,6 @@ func (t *template) checkCycles() error {
 		if len(done) == before {
 			return fmt.Errorf("resources of the template depend on each other in a circle")
 		}
-	}
-	return nil
-}
-
-// references returns which resources the expressions of a value ask for, as far
-// as they can be named before anything runs.
-func (s *scope) references(v any) ([]string, error) {
-	var names []string
-	collect := func(more []string, err error) error {
-		names = append(names, more...)
-		return err
-	}
-	switch v := v.(type) {
-	case string:
-		inside, ok := isExpression(v)
-		if !ok {
-			return nil, nil
-		}
-		e, err := parse(inside)
-		if err != nil {
-			return nil, err
-		}
-		return s.asksFor(e), nil
-	case []any:
-		for _, item := range v {
-			if err := collect(s.references(item)); err != nil {
-				return nil, err
-			}
-		}
-	case map[string]any:
-		for _, item := range v {
-			if err := collect(s.references(item)); err != nil {
-				return nil, err
-			}
-		}
-	}
-	return names, nil
-}
-
-// asksFor returns which resources an expression asks for.
-func (s *scope) asksFor(e expression) []string {
-	switch e := e.(type) {
-	case member:
-		return append(s.asksFor(e.of), s.asksFor(e.key)...)
-	case call:
-		var names []string
-		for _, arg := range e.args {
-			names = append(names, s.asksFor(arg)...)
-		}
-		if (e.name == "reference" || strings.HasPrefix(e.name, "list")) && len(e.args) > 0 {
-			if v, err := e.args[0].eval(s); err == nil {
-				if name, ok := v.(string); ok {
-					names = append(names, name)
-				}
-			}
-		}
-		return names
 	}
 	return nil
 }
