@@ -60,15 +60,7 @@ func deploy(t *testing.T, c *armtest.Cloud, token armtest.Token, body string) sh
 	if a.Status != http.StatusCreated && a.Status != http.StatusOK {
 		t.Fatalf("PUT: %d %s", a.Status, a.Body)
 	}
-	poll := strings.TrimPrefix(a.Header.Get("Azure-AsyncOperation"), c.URL)
-	for status := "InProgress"; status == "InProgress"; {
-		var body struct{ Status string }
-		a := c.Do(t, token, http.MethodGet, poll, "")
-		if err := json.Unmarshal([]byte(a.Body), &body); err != nil {
-			t.Fatalf("%d %s: %v", a.Status, a.Body, err)
-		}
-		status = body.Status
-	}
+	ended(t, c, token, a)
 	var d shown
 	a = c.Do(t, token, http.MethodGet, path+version, "")
 	if err := json.Unmarshal([]byte(a.Body), &d); err != nil {

@@ -30,7 +30,11 @@ func (d *deployment) end(ctx context.Context, failures map[*planned]error) error
 	if outcome == nil {
 		outcome = d.outputs()
 	}
-	if ctx.Err() != nil {
+	state := failed
+	switch {
+	case d.wanted.Err() != nil:
+		state, outcome = canceled, arm.Conflict("DeploymentCanceled", "The deployment was canceled.")
+	case ctx.Err() != nil:
 		outcome = arm.Conflict("DeploymentFailed", "The deployment was interrupted by a restart of the embedded cloud.")
 	}
 	p.ProvisioningState = succeeded
@@ -40,7 +44,7 @@ func (d *deployment) end(ctx context.Context, failures map[*planned]error) error
 		}
 	}
 	if outcome != nil {
-		p.ProvisioningState = failed
+		p.ProvisioningState = state
 		p.setError(outcome)
 	}
 	p.Timestamp, p.Duration = time.Now().UTC(), duration(time.Since(d.began))
@@ -113,6 +117,16 @@ func (d *deployment) evaluateOutputs() error {
 	}
 	d.record.Properties.Outputs = all
 	return nil
+}
+
+// over forgets a deployment that ran; the next of its name may have begun.
+func (s *Service) over(d *deployment) {
+	d.cancel()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.active[d.key] == d {
+		delete(s.active, d.key)
+	}
 }
 
 func (s *Service) save(key string, d record) error {

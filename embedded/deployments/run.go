@@ -84,12 +84,19 @@ type deployment struct {
 	vars     *scope
 	cloud    cloud
 	began    time.Time
-	mu       sync.Mutex // guards record
+	// wanted ends with cancel.
+	wanted context.Context
+	cancel context.CancelFunc
+	mu     sync.Mutex // guards record
 }
 
 // run makes the resources, side by side where they do not need each other,
 // and notes how it went.
 func (d *deployment) run(ctx context.Context) error {
+	defer d.service.over(d)
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	defer context.AfterFunc(d.wanted, stop)()
 	d.cloud.ctx = ctx
 	ended := map[*planned]chan struct{}{}
 	failures := map[*planned]error{}
@@ -159,6 +166,8 @@ func (d *deployment) ask(ctx context.Context, p *planned) error {
 		return err
 	case err != nil:
 		return invalid(err)
+	case ctx.Err() != nil:
+		return ctx.Err()
 	}
 	response, err := d.service.server.Call(ctx, d.cloud.by, http.MethodPut, escaped(p.id, p.version), body)
 	if err != nil {
