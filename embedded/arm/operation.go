@@ -142,11 +142,16 @@ func (op *operation) wait(ctx context.Context) {
 	}
 }
 
-// failure is the *Error of an operation that has failed.
+// failure is the *Error of an operation that has failed, always with the status
+// of an error: whoever follows it by its Location judges by that.
 func (op *operation) failure() *Error {
 	var e *Error
 	switch {
-	case errors.As(op.err, &e):
+	case errors.As(op.err, &e) && e.Status < http.StatusBadRequest:
+		failed := *e
+		failed.Status = http.StatusConflict
+		return &failed
+	case e != nil:
 		return e
 	case errors.Is(op.err, context.Canceled):
 		return &Error{Status: http.StatusServiceUnavailable, Code: "Canceled", Message: "The operation was canceled."}

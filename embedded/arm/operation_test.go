@@ -122,6 +122,27 @@ func TestPollsOfOperations(t *testing.T) {
 	}
 }
 
+// TestAFailureIsNoSuccessAtItsLocation follows an operation as clients do that
+// know no Azure-AsyncOperation: they judge by the status.
+func TestAFailureIsNoSuccessAtItsLocation(t *testing.T) {
+	s := slow{outcome: make(chan error, 1)}
+	c, _ := s.start(t)
+	token := c.OwnerToken(t)
+	s.outcome <- &arm.Error{Status: http.StatusOK, Code: "Failed", Message: "The async operation failed."}
+	a := c.Do(t, token, http.MethodPut, slowID+version, "{}")
+	at, err := url.Parse(a.Header.Get("Azure-AsyncOperation"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a := c.Do(t, token, http.MethodGet, at.RequestURI(), ""); a.Status != http.StatusOK || !strings.Contains(a.Body, `"code":"Failed"`) {
+		t.Errorf("its status: %d %s", a.Status, a.Body)
+	}
+	location := base + "/operationresults/" + path.Base(at.Path) + "?" + at.RawQuery
+	if a := c.Do(t, token, http.MethodGet, location, ""); a.Status != http.StatusConflict || a.Code() != "Failed" {
+		t.Errorf("its location: %d %s", a.Status, a.Body)
+	}
+}
+
 // newIdentity makes a user-assigned identity in a group g and returns its ARM id.
 func newIdentity(t *testing.T, c *armtest.Cloud, name string) string {
 	t.Helper()

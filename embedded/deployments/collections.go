@@ -1,6 +1,7 @@
 package deployments
 
 import (
+	"encoding/json"
 	"fmt"
 	"math"
 	"reflect"
@@ -97,7 +98,14 @@ func collections() map[string]function {
 			for i, item := range list {
 				words[i], _ = toText(item) // an item of a template can be written
 			}
-			return strings.Join(words, fmt.Sprint(args[1])), nil
+			between, err := textOf(args[1])
+			if err != nil {
+				return nil, err
+			}
+			if len(words)*len(between) > maxValue {
+				return nil, errTooLarge
+			}
+			return strings.Join(words, between), nil
 		}},
 		"union": {1, -1, union},
 	}
@@ -193,15 +201,19 @@ func union(_ *scope, args []any) (any, error) {
 		}
 		return all, nil
 	}
-	all := []any{}
+	all, have := []any{}, map[string]bool{}
 	for _, arg := range args {
 		list, ok := arg.([]any)
 		if !ok {
 			return nil, fmt.Errorf("a list and %s cannot be joined", kindOf(arg))
 		}
 		for _, item := range list {
-			if !slices.ContainsFunc(all, func(have any) bool { return reflect.DeepEqual(have, item) }) {
-				all = append(all, item)
+			text, err := json.Marshal(item)
+			if err != nil {
+				return nil, err
+			}
+			if !have[string(text)] {
+				all, have[string(text)] = append(all, item), true
 			}
 		}
 	}

@@ -34,6 +34,7 @@ const (
 	running   = "Running"
 	succeeded = "Succeeded"
 	failed    = "Failed"
+	canceled  = "Canceled"
 )
 
 // Options are what a Service needs.
@@ -48,14 +49,16 @@ type Options struct {
 type Service struct {
 	Options
 	server *arm.Server
-	// mu guards changes of records.
+	// mu is held by whatever changes records, and guards active.
 	mu sync.Mutex
+	// active are the deployments that run, by their keys.
+	active map[string]*deployment
 }
 
 // Register adds the routes to a server, and the deletion of a resource group's
 // deployments. Those that an earlier daemon did not finish have failed.
 func Register(server *arm.Server, opts Options) error {
-	s := &Service{Options: opts, server: server}
+	s := &Service{Options: opts, server: server, active: map[string]*deployment{}}
 	const all = "/subscriptions/{sub}/resourceGroups/{rg}/providers/" + resourceType
 	const one = all + "/{name}"
 	server.Handle(http.MethodPut, one, resourceType+"/write", s.put)

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -59,15 +60,7 @@ func deploy(t *testing.T, c *armtest.Cloud, token armtest.Token, body string) sh
 	if a.Status != http.StatusCreated && a.Status != http.StatusOK {
 		t.Fatalf("PUT: %d %s", a.Status, a.Body)
 	}
-	poll := strings.TrimPrefix(a.Header.Get("Azure-AsyncOperation"), c.URL)
-	for status := "InProgress"; status == "InProgress"; {
-		var body struct{ Status string }
-		a := c.Do(t, token, http.MethodGet, poll, "")
-		if err := json.Unmarshal([]byte(a.Body), &body); err != nil {
-			t.Fatalf("%d %s: %v", a.Status, a.Body, err)
-		}
-		status = body.Status
-	}
+	ended(t, c, token, a)
 	var d shown
 	a = c.Do(t, token, http.MethodGet, path+version, "")
 	if err := json.Unmarshal([]byte(a.Body), &d); err != nil {
@@ -203,25 +196,58 @@ func TestANestedTemplateEvaluatesItsOwn(t *testing.T) {
 	}
 }
 
+// TestResourcesAreWhereTheirTemplateSays has a deployment in another resource
+// group, and a role at a resource: at the group, it would be one at all of it.
+func TestResourcesAreWhereTheirTemplateSays(t *testing.T) {
+	c := start(t)
+	token := c.OwnerToken(t)
+	other := "/subscriptions/" + armtest.Subscription + "/resourceGroups/other"
+	c.Do(t, token, http.MethodPut, other+version, `{"location":"local"}`)
+	const role = `,{"type":"Microsoft.Authorization/roleAssignments","apiVersion":"2022-04-01","name":"[guid('%s')]","scope":%q,"dependsOn":["one"],` +
+		`"properties":{"roleDefinitionId":"acdd72a7-3385-48ef-bd42-f606fba81ae7","principalId":"[reference('one').principalId]"}}`
+	inner := `,{"type":"Microsoft.Resources/deployments","apiVersion":"2021-04-01","name":"inner","resourceGroup":"other","properties":{` +
+		`"expressionEvaluationOptions":{"scope":"inner"},"template":{"resources":[` + anIdentity("elsewhere", "") + `]}}}`
+	d := deploy(t, c, token, template(anIdentity("one", "")+
+		fmt.Sprintf(role, "a", "[concat('Microsoft.ManagedIdentity/userAssignedIdentities/', 'one')]")+fmt.Sprintf(role, "b", other)+inner))
+	if d.Properties.ProvisioningState != "Succeeded" {
+		t.Fatalf("%+v", d)
+	}
+	var scopes []string
+	one, err := c.Authority.UserAssigned(made + "one")
+	for _, ra := range c.Authority.RoleAssignments() {
+		if ra.PrincipalID == one.PrincipalID {
+			scopes = append(scopes, ra.Scope)
+		}
+	}
+	slices.Sort(scopes)
+	if diff := cmp.Diff([]string{made + "one", other}, scopes); diff != "" || err != nil {
+		t.Errorf("scopes of the roles: %s %v", diff, err)
+	}
+	if _, err := c.Authority.UserAssigned(strings.Replace(made, "/g/", "/other/", 1) + "elsewhere"); err != nil {
+		t.Errorf("what the inner template has: %v", err)
+	}
+}
+
 func TestTemplatesThatCannotBe(t *testing.T) {
 	c := start(t)
 	for name, test := range map[string]struct{ body, code string }{
-		"no JSON":            {`{"properties": nonsense`, "InvalidRequestContent"},
-		"no template":        {`{"properties":{"mode":"Incremental"}}`, "InvalidTemplate"},
-		"complete":           {strings.Replace(template(""), "Incremental", "Complete", 1), "DeploymentModeNotSupported"},
-		"linked":             {`{"properties":{"templateLink":{"uri":"https://example.com"}}}`, "InvalidTemplate"},
-		"circle":             {template(anIdentity("one", `,"dependsOn":["two"]`) + "," + anIdentity("two", `,"dependsOn":["one"]`)), "InvalidTemplate"},
-		"needs nothing":      {template(anIdentity("one", `,"dependsOn":["two"]`)), "InvalidTemplate"},
-		"twice":              {template(anIdentity("one", "") + "," + anIdentity("ONE", "")), "InvalidTemplate"},
-		"unknown function":   {template(anIdentity("[frobnicate('x')]", "")), "InvalidTemplate"},
-		"unknown parameter":  {template(anIdentity("[parameters('x')]", "")), "InvalidTemplate"},
-		"bad expression":     {template(anIdentity("[concat('x']", "")), "InvalidTemplate"},
-		"name at run time":   {template(anIdentity("[reference('x').y]", "")), "InvalidTemplate"},
-		"too few names":      {template(`{"type":"A.B/c/d","apiVersion":"2021-04-01","name":"x"}`), "InvalidTemplate"},
-		"too deep":           {template(anIdentity("["+strings.Repeat("concat(", 500)+"'x'"+strings.Repeat(")", 500)+"]", "")), "InvalidTemplate"},
-		"variable of itself": {`{"properties":{"template":{"variables":{"a":"[variables('a')]"},"resources":[` + anIdentity("[variables('a')]", "") + `]}}}`, "InvalidTemplate"},
-		"missing parameter":  {`{"properties":{"template":{"parameters":{"p":{"type":"string"}},"resources":[]}}}`, "InvalidTemplate"},
-		"wrong type":         {`{"properties":{"parameters":{"p":{"value":1}},"template":{"parameters":{"p":{"type":"string"}},"resources":[]}}}`, "InvalidTemplate"},
+		"no JSON":                {`{"properties": nonsense`, "InvalidRequestContent"},
+		"no template":            {`{"properties":{"mode":"Incremental"}}`, "InvalidTemplate"},
+		"complete":               {strings.Replace(template(""), "Incremental", "Complete", 1), "DeploymentModeNotSupported"},
+		"linked":                 {`{"properties":{"templateLink":{"uri":"https://example.com"}}}`, "InvalidTemplate"},
+		"circle":                 {template(anIdentity("one", `,"dependsOn":["two"]`) + "," + anIdentity("two", `,"dependsOn":["one"]`)), "InvalidTemplate"},
+		"needs nothing":          {template(anIdentity("one", `,"dependsOn":["two"]`)), "InvalidTemplate"},
+		"twice":                  {template(anIdentity("one", "") + "," + anIdentity("ONE", "")), "InvalidTemplate"},
+		"unknown function":       {template(anIdentity("[frobnicate('x')]", "")), "InvalidTemplate"},
+		"unknown parameter":      {template(anIdentity("[parameters('x')]", "")), "InvalidTemplate"},
+		"bad expression":         {template(anIdentity("[concat('x']", "")), "InvalidTemplate"},
+		"name at run time":       {template(anIdentity("[reference('x').y]", "")), "InvalidTemplate"},
+		"too few names":          {template(`{"type":"A.B/c/d","apiVersion":"2021-04-01","name":"x"}`), "InvalidTemplate"},
+		"too deep":               {template(anIdentity("["+strings.Repeat("concat(", 500)+"'x'"+strings.Repeat(")", 500)+"]", "")), "InvalidTemplate"},
+		"variable of itself":     {`{"properties":{"template":{"variables":{"a":"[variables('a')]"},"resources":[` + anIdentity("[variables('a')]", "") + `]}}}`, "InvalidTemplate"},
+		"missing parameter":      {`{"properties":{"template":{"parameters":{"p":{"type":"string"}},"resources":[]}}}`, "InvalidTemplate"},
+		"group of no deployment": {template(anIdentity("one", `,"resourceGroup":"other"`)), "InvalidTemplate"},
+		"wrong type":             {`{"properties":{"parameters":{"p":{"value":1}},"template":{"parameters":{"p":{"type":"string"}},"resources":[]}}}`, "InvalidTemplate"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for _, request := range []string{"PUT " + path, "POST " + path + "/validate"} {

@@ -32,13 +32,16 @@ func isExpression(text string) (string, bool) {
 
 // parse reads an expression.
 func parse(text string) (expression, error) {
+	if len(text) > maxExpression {
+		return nil, fmt.Errorf("the template language expression '%.64s...' has %d characters; the most is %d", text, len(text), maxExpression)
+	}
 	p := parser{text: text}
 	e, err := p.expression(0)
 	if err == nil && p.skip() < len(p.text) {
 		err = p.unexpected()
 	}
 	if err != nil {
-		return nil, fmt.Errorf("the template language expression '%s' is not valid: %w", text, err)
+		return nil, fmt.Errorf("the template language expression '%.256s' is not valid: %w", text, err)
 	}
 	return e, nil
 }

@@ -28,6 +28,9 @@ func (c call) eval(s *scope) (any, error) {
 			return nil, err
 		}
 	}
+	if err := fit(args); err != nil {
+		return nil, fmt.Errorf("the arguments of the template function '%s': %w", c.name, err)
+	}
 	if !ok {
 		return listFunction(s, c.name, args)
 	}
@@ -107,14 +110,16 @@ func functions() map[string]function {
 			}
 			return s.variable(name)
 		}},
-		"resourcegroup": {0, 0, func(s *scope, _ []any) (any, error) { return s.group, nil }},
-		"subscription":  {0, 0, func(s *scope, _ []any) (any, error) { return s.sub, nil }},
-		"tenant":        {0, 0, func(s *scope, _ []any) (any, error) { return map[string]any{"tenantId": s.sub["tenantId"]}, nil }},
-		"deployment":    {0, 0, func(s *scope, _ []any) (any, error) { return map[string]any{"name": s.name}, nil }},
-		"resourceid":    {2, -1, resourceID},
-		"reference":     {1, 3, reference},
-		"copyindex":     {0, 2, copyIndex},
-		"equals":        {2, 2, func(_ *scope, args []any) (any, error) { return reflect.DeepEqual(args[0], args[1]), nil }},
+		"resourcegroup":          {0, 0, func(s *scope, _ []any) (any, error) { return s.group, nil }},
+		"subscription":           {0, 0, func(s *scope, _ []any) (any, error) { return s.sub, nil }},
+		"tenant":                 {0, 0, func(s *scope, _ []any) (any, error) { return map[string]any{"tenantId": s.sub["tenantId"]}, nil }},
+		"deployment":             {0, 0, func(s *scope, _ []any) (any, error) { return map[string]any{"name": s.name}, nil }},
+		"resourceid":             {2, -1, resourceID},
+		"subscriptionresourceid": {2, -1, subscriptionResourceID},
+		"extensionresourceid":    {3, -1, extensionResourceID},
+		"reference":              {1, 3, reference},
+		"copyindex":              {0, 2, copyIndex},
+		"equals":                 {2, 2, func(_ *scope, args []any) (any, error) { return reflect.DeepEqual(args[0], args[1]), nil }},
 		"not": {1, 1, func(_ *scope, args []any) (any, error) {
 			b, ok := args[0].(bool)
 			if !ok {
@@ -208,85 +213,4 @@ func copyIndex(s *scope, args []any) (any, error) {
 		}
 	}
 	return index, nil
-}
-
-// resourceID makes an ARM id: of a subscription and a resource group, which
-// may be left out, a type, and a name for each of its segments.
-func resourceID(s *scope, args []any) (any, error) {
-	words, err := textsOf(args)
-	if err != nil {
-		return nil, err
-	}
-	at := 0
-	for at < len(words) && !strings.Contains(words[at], "/") {
-		at++
-	}
-	if at > 2 || at == len(words) {
-		return nil, fmt.Errorf("it takes a resource type and its names")
-	}
-	kind, names := words[at], words[at+1:]
-	sub, rg := fmt.Sprint(s.sub["subscriptionId"]), fmt.Sprint(s.group["name"])
-	if at > 0 {
-		rg = words[at-1]
-	}
-	if at > 1 {
-		sub = words[0]
-	}
-	path, err := typePath(kind, names)
-	if err != nil {
-		return nil, err
-	}
-	return "/subscriptions/" + sub + "/resourceGroups/" + rg + "/providers/" + path, nil
-}
-
-// typePath puts the names of a resource between the segments of its type.
-func typePath(kind string, names []string) (string, error) {
-	segments := strings.Split(kind, "/")
-	if len(segments)-1 != len(names) {
-		return "", fmt.Errorf("the type '%s' wants %d names, not %d", kind, len(segments)-1, len(names))
-	}
-	path := segments[0]
-	for i, name := range names {
-		path += "/" + segments[i+1] + "/" + name
-	}
-	return path, nil
-}
-
-// reference returns what a resource has become: its properties, or all of it.
-func reference(s *scope, args []any) (any, error) {
-	words, err := textsOf(args)
-	if err != nil {
-		return nil, err
-	}
-	if s.live == nil {
-		return nil, errAtRunTime
-	}
-	id, version := s.template.find(words[0])
-	if len(words) > 1 && words[1] != "" {
-		version = words[1]
-	}
-	resource, err := s.live.read(id, version)
-	if err != nil {
-		return nil, err
-	}
-	if len(words) == 3 && strings.EqualFold(words[2], "Full") {
-		return resource, nil
-	}
-	return resource["properties"], nil
-}
-
-// listFunction calls a function of a resource, such as listKeys.
-func listFunction(s *scope, name string, args []any) (any, error) {
-	if len(args) < 2 {
-		return nil, fmt.Errorf("the template function '%s' does not take %d arguments", name, len(args))
-	}
-	words, err := textsOf(args[:2])
-	if err != nil {
-		return nil, err
-	}
-	if s.live == nil {
-		return nil, errAtRunTime
-	}
-	id, _ := s.template.find(words[0])
-	return s.live.list(name, id, words[1])
 }

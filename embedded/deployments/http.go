@@ -17,12 +17,13 @@ func (s *Service) put(_ context.Context, r *arm.Request) (*arm.Response, error) 
 	if err != nil {
 		return nil, err
 	}
-	existed, err := s.begin(r, d)
+	work := &deployment{service: s, key: keyOf(r), record: d, template: t, vars: vars, began: time.Now(),
+		cloud: cloud{server: s.server, by: r}}
+	work.wanted, work.cancel = context.WithCancel(context.Background())
+	existed, err := s.begin(r, work)
 	if err != nil {
 		return nil, err
 	}
-	work := &deployment{service: s, key: keyOf(r), record: d, template: t, vars: vars, began: time.Now(),
-		cloud: cloud{server: s.server, by: r}}
 	header := s.server.Async(r, work.run)
 	status := http.StatusCreated
 	if existed {
@@ -32,20 +33,29 @@ func (s *Service) put(_ context.Context, r *arm.Request) (*arm.Response, error) 
 }
 
 // begin notes that a deployment runs, unless one of its name does.
-func (s *Service) begin(r *arm.Request, d record) (existed bool, err error) {
+func (s *Service) begin(r *arm.Request, work *deployment) (existed bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var before record
-	err = s.Store.Get(kind, keyOf(r), &before)
+	err = s.Store.Get(kind, work.key, &before)
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return false, err
 	}
 	existed = err == nil
 	if existed && before.Properties.ProvisioningState == running {
 		return true, arm.Conflict("DeploymentActive", "Unable to edit or replace deployment '%s': previous deployment from '%s' is still active.",
-			d.Name, before.Properties.Timestamp.Format(time.RFC3339))
+			work.record.Name, before.Properties.Timestamp.Format(time.RFC3339))
 	}
-	return existed, s.Store.Put(kind, keyOf(r), d)
+	if !existed {
+		if err := s.makeRoom(r); err != nil {
+			return false, err
+		}
+	}
+	err = s.Store.Put(kind, work.key, work.record)
+	if err == nil {
+		s.active[work.key] = work
+	}
+	return existed, err
 }
 
 // validate says what PUT would say before anything runs.
@@ -115,11 +125,19 @@ func (s *Service) delete(_ context.Context, r *arm.Request) (*arm.Response, erro
 	return &arm.Response{Status: http.StatusNoContent}, s.Store.Delete(kind, keyOf(r))
 }
 
-// cancel refuses: nothing here takes long enough.
+// cancel ends a deployment that runs: what is being made is left alone, and
+// nothing more is made.
 func (s *Service) cancel(_ context.Context, r *arm.Request) (*arm.Response, error) {
 	d, err := s.find(r)
 	if err != nil {
 		return nil, err
+	}
+	s.mu.Lock()
+	work := s.active[keyOf(r)]
+	s.mu.Unlock()
+	if work != nil {
+		work.cancel()
+		return &arm.Response{Status: http.StatusNoContent}, nil
 	}
 	return nil, arm.Conflict("DeploymentCannotBeCancelled", "The deployment '%s' is in the state '%s' and cannot be cancelled.",
 		d.Name, d.Properties.ProvisioningState)

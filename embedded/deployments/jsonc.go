@@ -3,6 +3,7 @@ package deployments
 import (
 	"bytes"
 	"encoding/json"
+	"math"
 	"strings"
 )
 
@@ -140,15 +141,16 @@ func decode(text []byte, v any) error {
 }
 
 // plain turns the numbers of a decoded value into int64 where they are whole,
-// else float64: what expressions compute with.
+// else float64: what expressions compute with. What is out of range is the
+// largest there is, since no JSON could be written of an infinite number.
 func plain(v any) any {
 	switch v := v.(type) {
 	case json.Number:
 		if n, err := v.Int64(); err == nil {
 			return n
 		}
-		f, _ := v.Float64() // out of range is infinite, as JSON has no such number
-		return f
+		f, _ := v.Float64() // out of range is infinite
+		return max(-math.MaxFloat64, min(f, math.MaxFloat64))
 	case []any:
 		list := make([]any, len(v))
 		for i, item := range v {

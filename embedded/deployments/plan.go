@@ -99,15 +99,10 @@ func copyOf(s *scope, loop any) (name string, count int, err error) {
 
 func (t *template) addOne(s *scope, body map[string]any, parent *planned, copyName string) error {
 	field := func(name string) (string, error) {
-		v, err := element(body, name)
-		if err != nil {
+		if v, err := element(body, name); err != nil || v == nil {
 			return "", fmt.Errorf("a resource of the template has no '%s'", name)
 		}
-		text, ok := v.(string)
-		if !ok {
-			return "", fmt.Errorf("the '%s' of a resource of the template is %s", name, kindOf(v))
-		}
-		return s.string(text)
+		return optional(s, body, name)
 	}
 	var p planned
 	var errs [3]error
@@ -120,11 +115,18 @@ func (t *template) addOne(s *scope, body map[string]any, parent *planned, copyNa
 	if parent != nil {
 		p.kind, p.name = parent.kind+"/"+p.kind, parent.name+"/"+p.name
 	}
+	if err := t.admit(&p, body); err != nil {
+		return err
+	}
 	path, err := typePath(p.kind, strings.Split(p.name, "/"))
 	if err != nil {
 		return err
 	}
-	p.id = fmt.Sprint(s.group["id"]) + "/providers/" + path
+	base, err := baseOf(s, body, p.kind)
+	if err != nil {
+		return err
+	}
+	p.id = base + "/providers/" + path
 	p.scope, p.copy, p.body = s, copyName, map[string]any{}
 	if condition, err := element(body, "condition"); err == nil {
 		if v, err := s.value(condition); err != nil || v != true {
@@ -133,7 +135,7 @@ func (t *template) addOne(s *scope, body map[string]any, parent *planned, copyNa
 		}
 	}
 	for key, v := range body {
-		if !slices.Contains([]string{"type", "name", "apiversion", "dependson", "condition", "copy", "resources", "comments"}, strings.ToLower(key)) {
+		if !slices.Contains(forPlan(), strings.ToLower(key)) {
 			p.body[key] = v
 		}
 	}
@@ -151,6 +153,39 @@ func (t *template) addOne(s *scope, body map[string]any, parent *planned, copyNa
 	return nil
 }
 
+// forPlan are the members of a resource that say what becomes of it, and are no
+// part of it.
+func forPlan() []string {
+	return []string{"type", "name", "apiversion", "dependson", "condition", "copy", "resources", "comments", "scope", "resourcegroup", "subscriptionid"}
+}
+
+// optional evaluates a member of a resource, empty where it has none.
+func optional(s *scope, body map[string]any, name string) (string, error) {
+	v, err := element(body, name)
+	if err != nil || v == nil {
+		return "", nil
+	}
+	text, ok := v.(string)
+	if !ok {
+		return "", fmt.Errorf("the '%s' of a resource of the template is %s", name, kindOf(v))
+	}
+	return s.string(text)
+}
+
+// admit refuses a resource with which the template would come to too much.
+func (t *template) admit(p *planned, body map[string]any) error {
+	t.size += maxValue - room(body, maxValue)
+	switch {
+	case len(t.plan)+len(t.unwanted) >= maxResources:
+		return fmt.Errorf("the template has more than %d resources", maxResources)
+	case t.size > maxValue:
+		return fmt.Errorf("the template's resources come to more than 4 MiB")
+	case len(p.kind) > maxName || len(p.name) > maxName:
+		return fmt.Errorf("the type or the name of a resource has more than %d characters: '%.64s...'", maxName, p.name)
+	}
+	return nil
+}
+
 // dependencies evaluates the dependsOn of a resource.
 func dependencies(s *scope, body map[string]any) ([]string, error) {
 	v, err := element(body, "dependsOn")
@@ -163,6 +198,9 @@ func dependencies(s *scope, body map[string]any) ([]string, error) {
 	list, ok := v.([]any)
 	if !ok {
 		return nil, fmt.Errorf("the dependsOn of a resource is %s, not a list", kindOf(v))
+	}
+	if len(list) > maxResources {
+		return nil, fmt.Errorf("a resource depends on more than %d others", maxResources)
 	}
 	return textsOf(list)
 }
@@ -213,63 +251,6 @@ func (t *template) checkCycles() error {
 		if len(done) == before {
 			return fmt.Errorf("resources of the template depend on each other in a circle")
 		}
-	}
-	return nil
-}
-
-// references returns which resources the expressions of a value ask for, as far
-// as they can be named before anything runs.
-func (s *scope) references(v any) ([]string, error) {
-	var names []string
-	collect := func(more []string, err error) error {
-		names = append(names, more...)
-		return err
-	}
-	switch v := v.(type) {
-	case string:
-		inside, ok := isExpression(v)
-		if !ok {
-			return nil, nil
-		}
-		e, err := parse(inside)
-		if err != nil {
-			return nil, err
-		}
-		return s.asksFor(e), nil
-	case []any:
-		for _, item := range v {
-			if err := collect(s.references(item)); err != nil {
-				return nil, err
-			}
-		}
-	case map[string]any:
-		for _, item := range v {
-			if err := collect(s.references(item)); err != nil {
-				return nil, err
-			}
-		}
-	}
-	return names, nil
-}
-
-// asksFor returns which resources an expression asks for.
-func (s *scope) asksFor(e expression) []string {
-	switch e := e.(type) {
-	case member:
-		return append(s.asksFor(e.of), s.asksFor(e.key)...)
-	case call:
-		var names []string
-		for _, arg := range e.args {
-			names = append(names, s.asksFor(arg)...)
-		}
-		if (e.name == "reference" || strings.HasPrefix(e.name, "list")) && len(e.args) > 0 {
-			if v, err := e.args[0].eval(s); err == nil {
-				if name, ok := v.(string); ok {
-					names = append(names, name)
-				}
-			}
-		}
-		return names
 	}
 	return nil
 }

@@ -52,6 +52,9 @@ func (s *Service) prepare(r *arm.Request) (record, *template, *scope, error) {
 	case len(p.Template.Functions) > 0:
 		return record{}, nil, nil, invalid(fmt.Errorf("functions of the user's own are not supported by the embedded cloud"))
 	}
+	if err := p.Template.checkCounts(); err != nil {
+		return record{}, nil, nil, invalid(err)
+	}
 	vars, err := s.scope(r, p.Template)
 	if err != nil {
 		return record{}, nil, nil, err

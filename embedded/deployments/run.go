@@ -3,7 +3,6 @@ package deployments
 import (
 	"context"
 	"errors"
-	"fmt"
 	"maps"
 	"net/http"
 	"net/url"
@@ -14,7 +13,6 @@ import (
 	"github.com/google/uuid"
 
 	"frankenetes.dev/embedded/arm"
-	"frankenetes.dev/embedded/store"
 )
 
 // escaped is the target of a request about an ARM id.
@@ -86,12 +84,19 @@ type deployment struct {
 	vars     *scope
 	cloud    cloud
 	began    time.Time
-	mu       sync.Mutex // guards record
+	// wanted ends with cancel.
+	wanted context.Context
+	cancel context.CancelFunc
+	mu     sync.Mutex // guards record
 }
 
 // run makes the resources, side by side where they do not need each other,
 // and notes how it went.
 func (d *deployment) run(ctx context.Context) error {
+	defer d.service.over(d)
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	defer context.AfterFunc(d.wanted, stop)()
 	d.cloud.ctx = ctx
 	ended := map[*planned]chan struct{}{}
 	failures := map[*planned]error{}
@@ -132,21 +137,7 @@ var errNotTried = errors.New("a resource that it needs was not made")
 // make makes one resource and waits until it is there.
 func (d *deployment) make(ctx context.Context, p *planned) error {
 	began := time.Now()
-	err := func() error {
-		body, err := p.evaluate(d.cloud)
-		if err != nil {
-			var refused *arm.Error
-			if errors.As(err, &refused) {
-				return err
-			}
-			return invalid(err)
-		}
-		response, err := d.service.server.Call(ctx, d.cloud.by, http.MethodPut, escaped(p.id, p.version), body)
-		if err != nil {
-			return err
-		}
-		return d.service.server.Await(ctx, response)
-	}()
+	err := safely(func() error { return d.ask(ctx, p) })
 	id := strings.ToUpper(strings.ReplaceAll(uuid.NewString(), "-", ""))[:16]
 	op := operation{ID: d.record.ID + "/operations/" + id, OperationID: id, Properties: operationProperties{
 		ProvisioningOperation: "Create", ProvisioningState: succeeded, StatusCode: "OK",
@@ -161,6 +152,28 @@ func (d *deployment) make(ctx context.Context, p *planned) error {
 	defer d.mu.Unlock()
 	d.record.Operations = append(d.record.Operations, op)
 	return errors.Join(err, d.service.save(d.key, d.record))
+}
+
+// ask sends the request for a resource and waits for what it began.
+func (d *deployment) ask(ctx context.Context, p *planned) error {
+	body, err := p.evaluate(d.cloud)
+	if err == nil {
+		err = fit(body)
+	}
+	var refused *arm.Error
+	switch {
+	case errors.As(err, &refused):
+		return err
+	case err != nil:
+		return invalid(err)
+	case ctx.Err() != nil:
+		return ctx.Err()
+	}
+	response, err := d.service.server.Call(ctx, d.cloud.by, http.MethodPut, escaped(p.id, p.version), body)
+	if err != nil {
+		return err
+	}
+	return d.service.server.Await(ctx, response)
 }
 
 // evaluate returns what to send. A nested template whose expressions are its
@@ -201,108 +214,4 @@ func (p *planned) innerTemplate() (any, bool) {
 	properties, _ := p.body["properties"].(map[string]any)
 	inner, ok := properties["template"]
 	return inner, ok
-}
-
-// explain is an error as ARM tells it.
-func explain(err error) *arm.Error {
-	var told *arm.Error
-	if errors.As(err, &told) {
-		return told
-	}
-	return &arm.Error{Status: http.StatusInternalServerError, Code: "InternalServerError", Message: "The resource could not be made."}
-}
-
-// end notes how the deployment went.
-func (d *deployment) end(ctx context.Context, failures map[*planned]error) error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	p := &d.record.Properties
-	outcome := d.failure(failures)
-	if outcome == nil {
-		outcome = d.outputs()
-	}
-	if ctx.Err() != nil {
-		outcome = arm.Conflict("DeploymentFailed", "The deployment was interrupted by a restart of the embedded cloud.")
-	}
-	p.ProvisioningState = succeeded
-	for _, wanted := range d.template.plan {
-		if failures[wanted] == nil {
-			p.OutputResources = append(p.OutputResources, idOnly{wanted.id})
-		}
-	}
-	if outcome != nil {
-		p.ProvisioningState = failed
-		p.setError(outcome)
-	}
-	p.Timestamp, p.Duration = time.Now().UTC(), duration(time.Since(d.began))
-	if err := d.service.save(d.key, d.record); err != nil {
-		return err
-	}
-	if outcome != nil {
-		return outcome
-	}
-	return nil
-}
-
-// failure is the error of a deployment some of whose resources were not made.
-func (d *deployment) failure(failures map[*planned]error) *arm.Error {
-	var details []*arm.Error
-	for _, p := range d.template.plan {
-		err := failures[p]
-		if err == nil || errors.Is(err, errNotTried) {
-			continue
-		}
-		d.service.Log.Warn("resource of a deployment failed", "deployment", d.record.Name, "resource", p.id, "error", err)
-		told := *explain(err)
-		told.Target = p.id
-		details = append(details, &told)
-	}
-	if details == nil {
-		return nil
-	}
-	e := arm.Conflict("DeploymentFailed", "At least one resource deployment operation failed. "+
-		"Please list deployment operations for details. Please see https://aka.ms/arm-deployment-operations for usage details.")
-	e.Target, e.Details = d.record.ID, details
-	return e
-}
-
-// outputs evaluates the outputs, of which secret ones show no value.
-func (d *deployment) outputs() *arm.Error {
-	all := map[string]any{}
-	vars := d.vars.whileLive(d.cloud)
-	for name, o := range d.template.Outputs {
-		if o.Condition != nil {
-			if v, err := vars.value(plain(o.Condition)); err != nil || v != true {
-				continue
-			}
-		}
-		v, err := vars.value(plain(o.Value))
-		if err != nil {
-			e := arm.BadRequest("DeploymentOutputEvaluationFailed", "Unable to evaluate template outputs: '%s'. %v.", name, err)
-			return e
-		}
-		shown := map[string]any{"type": strings.ToUpper(o.Type[:min(1, len(o.Type))]) + o.Type[min(1, len(o.Type)):]}
-		if !secret(o.Type) {
-			shown["value"] = v
-		}
-		all[name] = shown
-	}
-	d.record.Properties.Outputs = all
-	return nil
-}
-
-func (s *Service) save(key string, d record) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	err := s.Store.Get(kind, key, &record{})
-	if errors.Is(err, store.ErrNotFound) {
-		return nil // it went with its resource group
-	}
-	if err == nil {
-		err = s.Store.Put(kind, key, d)
-	}
-	if err != nil {
-		return fmt.Errorf("note deployment %s: %w", d.Name, err)
-	}
-	return nil
 }

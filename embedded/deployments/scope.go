@@ -9,6 +9,8 @@ import (
 // errAtRunTime is returned for what is only known while a deployment runs.
 var errAtRunTime = errors.New("it can only be known while the deployment runs")
 
+var errTooDeep = fmt.Errorf("values are nested more than %d deep", maxNesting)
+
 // live asks the cloud, while a deployment runs.
 type live interface {
 	// read returns a resource.
@@ -29,6 +31,8 @@ type scope struct {
 	name      string
 	// copyIndex is the number of a resource's copy, -1 where there is none.
 	copyIndex int
+	// depth is how deep the value is that is being evaluated.
+	depth int
 	// live is nil while nothing runs yet.
 	live live
 }
@@ -92,6 +96,11 @@ func kindOf(v any) string {
 
 // value evaluates what stands in a template: expressions in strings, at any depth.
 func (s *scope) value(v any) (any, error) {
+	s.depth++
+	defer func() { s.depth-- }()
+	if s.depth > maxNesting {
+		return nil, errTooDeep
+	}
 	switch v := v.(type) {
 	case string:
 		return s.text(v)
@@ -135,7 +144,7 @@ func (s *scope) text(text string) (any, error) {
 	}
 	v, err := e.eval(s)
 	if err != nil {
-		return nil, fmt.Errorf("evaluate '%s': %w", text, err)
+		return nil, fmt.Errorf("evaluate '%.256s': %w", text, err)
 	}
 	return v, nil
 }
@@ -170,7 +179,11 @@ func (s *scope) variable(name string) (any, error) {
 	defer delete(s.asked, name)
 	v, err := s.value(raw)
 	if err == nil {
-		s.variables[name] = v
+		err = fit(v)
 	}
-	return v, err
+	if err != nil {
+		return nil, err
+	}
+	s.variables[name] = v
+	return v, nil
 }

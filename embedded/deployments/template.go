@@ -17,6 +17,8 @@ type template struct {
 
 	// plan is what Resources come to; unwanted are those whose condition is false.
 	plan, unwanted []*planned
+	// size is how many bytes both come to.
+	size int
 }
 
 // parameter is the declaration of one.

@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/google/uuid"
 )
@@ -61,22 +62,29 @@ func texts() map[string]function {
 			if err != nil {
 				return nil, err
 			}
+			if grown := strings.Count(words[0], words[1]) * len(words[2]); grown > maxValue {
+				return nil, errTooLarge
+			}
 			return strings.ReplaceAll(words[0], words[1], words[2]), nil
 		}},
 		"substring": {2, 3, subString},
-		"padleft": {2, 3, func(_ *scope, args []any) (any, error) {
-			text, err := toText(args[0])
-			width, ok := args[1].(int64)
-			if err != nil || !ok || width > 1<<16 {
-				return nil, fmt.Errorf("it takes a string and a width")
-			}
-			with := " "
-			if len(args) == 3 {
-				with = fmt.Sprint(args[2])
-			}
-			return strings.Repeat(with, max(0, int(width)-len(text))) + text, nil
-		}},
+		"padleft":   {2, 3, padLeft},
 	}
+}
+
+func padLeft(_ *scope, args []any) (any, error) {
+	text, err := toText(args[0])
+	width, ok := args[1].(int64)
+	if err != nil || !ok || width < 0 || width > 1<<16 {
+		return nil, fmt.Errorf("it takes a string and a width of up to %d", 1<<16)
+	}
+	with := " "
+	if len(args) == 3 {
+		if with, err = textOf(args[2]); err != nil || utf8.RuneCountInString(with) != 1 {
+			return nil, fmt.Errorf("it pads with one character")
+		}
+	}
+	return strings.Repeat(with, max(0, int(width)-utf8.RuneCountInString(text))) + text, nil
 }
 
 // uniqueString is 13 letters and digits that depend on all of the words. They
@@ -110,6 +118,7 @@ func format(_ *scope, args []any) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	size := 0
 	text := placeholder.ReplaceAllStringFunc(pattern, func(found string) string {
 		if found == "{{" || found == "}}" {
 			return found[:1]
@@ -120,8 +129,12 @@ func format(_ *scope, args []any) (any, error) {
 			return ""
 		}
 		part, textErr := toText(args[index+1])
+		if size += len(part); size > maxValue {
+			textErr = errTooLarge
+		}
 		if textErr != nil {
 			err = textErr
+			return ""
 		}
 		return part
 	})

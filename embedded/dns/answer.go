@@ -2,14 +2,23 @@ package dns
 
 import (
 	"context"
-	"net"
 	"net/netip"
 	"strings"
 
 	"github.com/miekg/dns"
 )
 
-func (s *Server) reply(client net.Addr, query *dns.Msg) *dns.Msg {
+// admit answers a client, unless it asks too much at once.
+func (s *Server) admit(client netip.Addr, query *dns.Msg) *dns.Msg {
+	leave, ok := s.crowd.enter(client)
+	if !ok {
+		return new(dns.Msg).SetRcode(query, dns.RcodeServerFailure)
+	}
+	defer leave()
+	return s.reply(client, query)
+}
+
+func (s *Server) reply(client netip.Addr, query *dns.Msg) *dns.Msg {
 	if query.Opcode != dns.OpcodeQuery || len(query.Question) != 1 {
 		return new(dns.Msg).SetRcode(query, dns.RcodeNotImplemented)
 	}
@@ -24,13 +33,12 @@ func (s *Server) reply(client net.Addr, query *dns.Msg) *dns.Msg {
 
 // fromNetwork answers with what the client's virtual network has; nil when
 // that says nothing.
-func (s *Server) fromNetwork(client net.Addr, query *dns.Msg) *dns.Msg {
-	at, err := netip.ParseAddrPort(client.String())
-	if s.options.Private == nil || err != nil {
+func (s *Server) fromNetwork(client netip.Addr, query *dns.Msg) *dns.Msg {
+	if s.options.Private == nil || !client.IsValid() {
 		return nil
 	}
 	question := query.Question[0]
-	addresses, ttl, alone := s.options.Private(at.Addr().Unmap(), canonical(question.Name))
+	addresses, ttl, alone := s.options.Private(client, canonical(question.Name))
 	if !alone {
 		return nil
 	}

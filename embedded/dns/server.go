@@ -46,6 +46,7 @@ type Server struct {
 	servers []*dns.Server
 	address netip.AddrPort
 	running sync.WaitGroup
+	crowd   crowd
 }
 
 // Listen starts a server. Port 0 means any port, the same for UDP and TCP.
@@ -112,7 +113,7 @@ func (s *Server) Close() error {
 }
 
 func (s *Server) answer(w dns.ResponseWriter, query *dns.Msg) {
-	reply := s.reply(w.RemoteAddr(), query)
+	reply := s.admit(addressOf(w.RemoteAddr()), query)
 	if w.LocalAddr().Network() == "udp" {
 		size := dns.MinMsgSize
 		if edns := query.IsEdns0(); edns != nil {

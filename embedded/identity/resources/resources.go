@@ -41,6 +41,7 @@ func (s *resources) registerIdentities() {
 	s.server.Handle(http.MethodDelete, group+"/{name}", identityType+"/delete", s.deleteIdentity)
 	s.server.Handle(http.MethodGet, group, identityType+"/read", s.listIdentities)
 	s.server.Handle(http.MethodGet, "/subscriptions/{sub}"+provider, "", s.listIdentities)
+	s.server.Handle(http.MethodGet, "/{scope...}/providers/"+systemType+"/default", systemType+"/read", s.getSystemAssigned)
 }
 
 func (s *resources) registerRoles() {

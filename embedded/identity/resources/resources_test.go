@@ -111,6 +111,36 @@ func TestLifeOfAnIdentity(t *testing.T) {
 	}
 }
 
+func TestTheIdentityOfAResourcesOwn(t *testing.T) {
+	cloud := armtest.Start(t)
+	owner := newClients(t, cloud, cloud.Owner(t))
+	owner.group(t, "g")
+	id := subscription + "/resourceGroups/g/providers/Microsoft.ContainerInstance/containerGroups/web"
+	principal, _, err := cloud.Authority.AssignSystem(id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client, err := armmsi.NewSystemAssignedIdentitiesClient(cloud.Owner(t), cloud.Options())
+	if err != nil {
+		t.Fatal(err)
+	}
+	own, err := client.GetByScope(t.Context(), id, nil)
+	if err != nil || *own.Properties.PrincipalID != principal || *own.Properties.ClientID == "" || *own.Properties.TenantID != armtest.Tenant {
+		t.Errorf("%+v, %v", own, err)
+	}
+	if _, err := client.GetByScope(t.Context(), id+"2", nil); code(err) != "ResourceNotFound" {
+		t.Errorf("of one that has none: %v", err)
+	}
+	stranger := owner.identity(t, "g", "stranger")
+	client, err = armmsi.NewSystemAssignedIdentitiesClient(cloud.As(t, *stranger.ID), cloud.Options())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := client.GetByScope(t.Context(), id, nil); code(err) != "AuthorizationFailed" {
+		t.Errorf("asked by a stranger: %v", err)
+	}
+}
+
 func TestRolesSayWhatAnIdentityMayDo(t *testing.T) {
 	cloud := armtest.Start(t)
 	owner := newClients(t, cloud, cloud.Owner(t))
