@@ -303,7 +303,7 @@ func (d *daemon) startGroups() {
 		Runtime: d.runtime.CRI(), Images: d.runtime.Images(), Cgroups: d.cgroups,
 		Paths:     groups.Paths{Volumes: o.in("volumes"), Logs: o.in("logs"), Memory: o.state() + "/m"},
 		Isolation: d.isolation, Network: d.network, Subnets: subnets{d.networks}, Zone: d.zone, Resolver: network.ServiceAddress, PublishOn: loopback,
-		Location: o.Location, DNSSuffix: dnsSuffix, Tenant: d.settings.Tenant, Registry: domain, Look: images.Look, Log: o.Log,
+		Location: o.Location, DNSSuffix: dnsSuffix, Tenant: d.settings.Tenant, Registry: domain, Catalog: catalog{d.images}, Log: o.Log,
 	})
 	d.groups.Register(d.arm)
 }

@@ -51,6 +51,7 @@ type engine struct {
 	resolver netip.Addr
 	// registry is the host of images that are only in the local store.
 	registry string
+	private  privateImages
 	// mountMemory mounts a file system in memory; only root can.
 	mountMemory func(dir string) error
 	// expose, if there is one, opens the ports of a deployment's containers at

@@ -133,14 +133,12 @@ func (e *engine) obtain(ctx context.Context, g *Group, image string) (string, er
 	if e.isOurs(image) {
 		return "", errNotInRegistry
 	}
-	r, err := e.images.PullImage(ctx, &runtimeapi.PullImageRequest{
-		Image: &runtimeapi.ImageSpec{Image: image},
-		Auth:  g.credential(image),
-	})
+	auth := g.credential(image)
+	r, err := e.images.PullImage(ctx, &runtimeapi.PullImageRequest{Image: &runtimeapi.ImageSpec{Image: image}, Auth: auth})
 	if err != nil {
 		return "", err
 	}
-	return r.ImageRef, nil
+	return r.ImageRef, e.private.pulled(r.ImageRef, auth)
 }
 
 // localImage returns the id of an image in the local store, or nothing.

@@ -19,7 +19,6 @@ import (
 
 	"frankenetes.dev/embedded/arm"
 	"frankenetes.dev/embedded/dns"
-	"frankenetes.dev/embedded/images"
 	"frankenetes.dev/embedded/network"
 	"frankenetes.dev/embedded/store"
 )
@@ -56,10 +55,9 @@ type Options struct {
 	Location, DNSSuffix, Tenant string
 	// Registry is the host of images that are only in the local store.
 	Registry string
-	// Look asks the registry of any other image whether it has it, and returns
-	// the registry's name with images.ErrNoImage or images.ErrRegistry.
-	Look func(ctx context.Context, image string, as images.Account) (server string, err error)
-	Log  *slog.Logger
+	// Catalog knows whom images are for.
+	Catalog Catalog
+	Log     *slog.Logger
 }
 
 // Service is the container groups of a cloud.
@@ -101,7 +99,7 @@ func New(o Options) *Service {
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	watcher := newWatcher(o.Runtime, o.Log)
 	s.engine = &engine{cri: o.Runtime, images: o.Images, watcher: watcher, cgroups: o.Cgroups, shares: o.Shares, paths: o.Paths, isolation: o.Isolation,
-		resolver: o.Resolver, registry: o.Registry, mountMemory: o.MountMemory, dial: o.Dial, log: o.Log}
+		resolver: o.Resolver, registry: o.Registry, private: privateImages{o.Store}, mountMemory: o.MountMemory, dial: o.Dial, log: o.Log}
 	s.engine.expose = s.tellReadiness
 	if s.engine.mountMemory == nil {
 		s.engine.mountMemory = mountTmpfs

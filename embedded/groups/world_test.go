@@ -189,14 +189,21 @@ func newWorld(t *testing.T) *world {
 		Store: w.store, Identities: w.identities, Shares: fakeShares{w.dir}, Runtime: cri, Images: images, Cgroups: w.cgroups,
 		Paths:       Paths{Volumes: filepath.Join(w.dir, "volumes"), Logs: filepath.Join(w.dir, "logs"), Memory: filepath.Join(w.dir, "memory")},
 		MountMemory: func(string) error { return nil }, Network: w.network, Subnets: fakeSubnets{}, Zone: w.zone, Resolver: netip.MustParseAddr("10.77.0.1"),
-		PublishOn: netip.MustParseAddr("127.0.0.1"), Location: "local", Tenant: testTenant, DNSSuffix: "azurecontainer.io", Registry: "frankenetes.internal", Look: fakeLook,
+		PublishOn: netip.MustParseAddr("127.0.0.1"), Location: "local", Tenant: testTenant, DNSSuffix: "azurecontainer.io", Registry: "frankenetes.internal", Catalog: fakeCatalog{},
 		Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
 	}
 	return w
 }
 
-// fakeLook knows a registry that is down, and one that lets only "me" in.
-func fakeLook(_ context.Context, image string, as images.Account) (string, error) {
+// fakeCatalog knows a registry that is down, and one that lets only "me" in.
+// What is called loaded was loaded.
+type fakeCatalog struct{}
+
+func (fakeCatalog) Shared(_ context.Context, image string) (bool, error) {
+	return strings.HasSuffix(image, ":loaded"), nil
+}
+
+func (fakeCatalog) Look(_ context.Context, image string, as images.Account) (string, error) {
 	server, _, _ := strings.Cut(image, "/")
 	switch {
 	case server == "down.example":

@@ -24,6 +24,23 @@ func isShared(i images.Image) bool {
 	return i.Labels[originLabel] == builtIn || i.Labels[originLabel] == loaded
 }
 
+// Shared reports whether an image of the store, by any of its names, is for
+// everyone.
+func (s *Store) Shared(ctx context.Context, name string) (bool, error) {
+	full, err := Normalize(name)
+	if err != nil {
+		return false, err
+	}
+	i, err := s.Client.ImageService().Get(ctx, full)
+	if errdefs.IsNotFound(err) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("look for image %s: %w", name, err)
+	}
+	return isShared(i), nil
+}
+
 // shared knows the content of the images that are shared. It is safe for
 // concurrent use.
 type shared struct {
