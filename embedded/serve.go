@@ -18,8 +18,12 @@ import (
 )
 
 const (
-	// headerTimeout is how long a client may take to send a request's header.
-	headerTimeout = 10 * time.Second
+	// headerTimeout is how long a client may take to send a request's header,
+	// requestTimeout the whole of it, which may be a piece of a file, and
+	// idleTimeout how long it may keep a connection without one.
+	headerTimeout  = 10 * time.Second
+	requestTimeout = 5 * time.Minute
+	idleTimeout    = 2 * time.Minute
 	// closeTimeout is how long answers under way may take when the daemon stops.
 	closeTimeout = 2 * time.Second
 )
@@ -44,7 +48,7 @@ func (s *servers) serve(at netip.AddrPort, secure bool, handler http.Handler) er
 
 func (s *servers) on(listener net.Listener, secure bool, handler http.Handler) {
 	server := &http.Server{
-		Handler: handler, ReadHeaderTimeout: headerTimeout,
+		Handler: handler, ReadHeaderTimeout: headerTimeout, ReadTimeout: requestTimeout, IdleTimeout: idleTimeout,
 		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}
 	if secure {

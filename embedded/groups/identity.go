@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/netip"
+	"slices"
 
 	"frankenetes.dev/embedded/arm"
 	"frankenetes.dev/embedded/identity"
@@ -52,17 +53,18 @@ func (s *Service) resolveIdentities(r *arm.Request, spec *Group) error {
 		return nil
 	}
 	for id := range spec.Identity.UserAssignedIdentities {
+		// First, so that who may not use it does not learn whether it is there.
+		if !s.arm.Allowed(r.Principal, "Microsoft.ManagedIdentity/userAssignedIdentities/assign/action", id) {
+			return &arm.Error{Status: http.StatusForbidden, Code: "LinkedAuthorizationFailed",
+				Message: fmt.Sprintf("The client has permission to perform action 'Microsoft.ContainerInstance/containerGroups/write' on the container group '%s', "+
+					"but not 'Microsoft.ManagedIdentity/userAssignedIdentities/assign/action' on the linked identity '%s'.", spec.Name, id)}
+		}
 		known, err := s.options.Identities.UserAssigned(id)
 		if errors.Is(err, store.ErrNotFound) {
 			return invalid("FailedIdentityOperation", "The identity '%s' of container group '%s' was not found.", id, spec.Name)
 		}
 		if err != nil {
 			return err
-		}
-		if !s.arm.Allowed(r.Principal, "Microsoft.ManagedIdentity/userAssignedIdentities/assign/action", id) {
-			return &arm.Error{Status: http.StatusForbidden, Code: "LinkedAuthorizationFailed",
-				Message: fmt.Sprintf("The client has permission to perform action 'Microsoft.ContainerInstance/containerGroups/write' on the container group '%s', "+
-					"but not 'Microsoft.ManagedIdentity/userAssignedIdentities/assign/action' on the linked identity '%s'.", spec.Name, id)}
 		}
 		spec.Identity.UserAssignedIdentities[id] = AssignedIdentity{ClientID: known.ClientID, PrincipalID: known.PrincipalID}
 	}
@@ -78,9 +80,20 @@ func (s *Service) IdentitiesAt(addr netip.Addr) ([]string, bool) {
 		if d == nil || d.place.Cloud != addr.Unmap() {
 			continue
 		}
-		return d.group.identities(), true
+		return slices.DeleteFunc(d.group.identities(), func(id string) bool { return s.isAnother(d.group, id) }), true
 	}
 	return nil, false
+}
+
+// isAnother reports whether an identity was made anew, under the same name,
+// since it was given to a group: the group was not given that one.
+func (s *Service) isAnother(g *Group, id string) bool {
+	given, ok := g.Identity.UserAssignedIdentities[id]
+	if !ok {
+		return false // the group's own
+	}
+	now, err := s.options.Identities.UserAssigned(id)
+	return err != nil || now.PrincipalID != given.PrincipalID
 }
 
 func (g *Group) identities() []string {

@@ -426,6 +426,10 @@ func TestIdentities(t *testing.T) {
 			t.Fatal("no group has an address")
 		}
 	}
+	w.identities.remake()
+	if ids, ok := c.service.IdentitiesAt(at); !ok || len(ids) != 0 {
+		t.Errorf("an identity that was made anew is the group's all the same: %v", ids)
+	}
 	g.Identity.UserAssignedIdentities = map[string]*aci.UserAssignedIdentities{strings.Replace(id, "known", "unknown", 1): {}}
 	_, err := c.groups.BeginCreateOrUpdate(t.Context(), "rg", "other", g, nil)
 	if code := refused(t, err); code != "FailedIdentityOperation" {

@@ -134,6 +134,8 @@ func (n *fakeNetwork) count() int {
 type fakeIdentities struct {
 	mu  sync.Mutex
 	own map[string]bool
+	// anew counts how often the one was deleted and made again.
+	anew int
 }
 
 func (f *fakeIdentities) AssignSystem(id string) (string, string, error) {
@@ -150,17 +152,26 @@ func (f *fakeIdentities) UnassignSystem(id string) error {
 	return nil
 }
 
+// remake deletes the identity and makes it again under its name.
+func (f *fakeIdentities) remake() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.anew++
+}
+
 func (f *fakeIdentities) assigned() int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return len(f.own)
 }
 
-func (*fakeIdentities) UserAssigned(id string) (identity.UserAssigned, error) {
+func (f *fakeIdentities) UserAssigned(id string) (identity.UserAssigned, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	if !strings.HasSuffix(id, "/userAssignedIdentities/known") {
 		return identity.UserAssigned{}, store.ErrNotFound
 	}
-	return identity.UserAssigned{ID: id, ClientID: "client", PrincipalID: "principal"}, nil
+	return identity.UserAssigned{ID: id, ClientID: "client", PrincipalID: "principal" + strings.Repeat("'", f.anew)}, nil
 }
 
 const testImage = "frankenetes.internal/test:1"
