@@ -94,9 +94,13 @@ func (s *Service) adoptGroup(ctx context.Context, g *group, found *found) {
 		}
 		return
 	}
+	if err := found.list(ctx, s.engine); err != nil {
+		s.options.Log.Error("group is not asked whether it has ended", "group", g.key, "error", err)
+	}
+	ending := r.Group.Properties.RestartPolicy != always && found.allExited()
 	s.deploy(g, found)
 	d := g.live()
-	if d == nil || r.Group.Properties.RestartPolicy == always || !found.allExited() {
+	if d == nil || !ending {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, settleTime)
@@ -107,8 +111,11 @@ func (s *Service) adoptGroup(ctx context.Context, g *group, found *found) {
 	}
 }
 
-// allExited reports whether no container runs or is about to.
+// allExited reports whether there were containers and none runs or is about to.
 func (f *found) allExited() bool {
+	if len(f.containers) == 0 {
+		return false
+	}
 	for _, c := range f.containers {
 		if c.State != runtimeapi.ContainerState_CONTAINER_EXITED {
 			return false
