@@ -35,7 +35,9 @@ type fakeRuntime struct {
 	script map[string]int32
 	// refuse is the error with which containers of that name cannot start.
 	refuse map[string]string
-	calls  []string
+	// busy says how often one of that name is still being started for somebody else.
+	busy  map[string]int
+	calls []string
 	// removing, if set, is called before a sandbox is removed.
 	removing func()
 	// exec answers Exec.
@@ -53,7 +55,7 @@ type fakeContainer struct {
 func newFakeRuntime(images ...string) *fakeRuntime {
 	f := &fakeRuntime{sandboxes: map[string]*runtimeapi.PodSandbox{}, containers: map[string]*fakeContainer{},
 		listeners: map[chan *runtimeapi.ContainerEventResponse]struct{}{}, images: map[string]bool{},
-		script: map[string]int32{}, refuse: map[string]string{}}
+		script: map[string]int32{}, refuse: map[string]string{}, busy: map[string]int{}}
 	f.changed = sync.NewCond(&f.mu)
 	for _, i := range images {
 		f.images[i] = true
@@ -198,6 +200,11 @@ func (f *fakeRuntime) ListContainers(_ context.Context, r *runtimeapi.ListContai
 func (f *fakeRuntime) CreateContainer(_ context.Context, r *runtimeapi.CreateContainerRequest) (*runtimeapi.CreateContainerResponse, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	for _, c := range f.containers {
+		if c.sandbox == r.PodSandboxId && c.config.Metadata.Name == r.Config.Metadata.Name && c.config.Metadata.Attempt == r.Config.Metadata.Attempt {
+			return nil, grpcstatus.Error(codes.Unknown, "name is reserved")
+		}
+	}
 	id := f.id("container")
 	f.containers[id] = &fakeContainer{sandbox: r.PodSandboxId, config: r.Config, status: &runtimeapi.ContainerStatus{Id: id, Metadata: r.Config.Metadata}}
 	f.note("create %s/%d", r.Config.Metadata.Name, r.Config.Metadata.Attempt)
@@ -210,7 +217,12 @@ func (f *fakeRuntime) StartContainer(_ context.Context, r *runtimeapi.StartConta
 	c := f.containers[r.ContainerId]
 	name := c.config.Metadata.Name
 	f.note("start %s/%d", name, c.config.Metadata.Attempt)
+	if busy := f.busy[name]; busy > 0 {
+		f.busy[name]--
+		return nil, grpcstatus.Error(codes.Unknown, "container is already in starting state")
+	}
 	if why := f.refuse[name]; why != "" {
+		c.refuse(why)
 		return nil, grpcstatus.Error(codes.Unknown, why)
 	}
 	c.status.State, c.status.StartedAt = runtimeapi.ContainerState_CONTAINER_RUNNING, time.Now().UnixNano()
@@ -218,6 +230,11 @@ func (f *fakeRuntime) StartContainer(_ context.Context, r *runtimeapi.StartConta
 		f.end(c, code, "")
 	}
 	return &runtimeapi.StartContainerResponse{}, nil
+}
+
+// refuse is what becomes of a container that cannot be started.
+func (c *fakeContainer) refuse(why string) {
+	c.status.State, c.status.ExitCode, c.status.Reason, c.status.Message = runtimeapi.ContainerState_CONTAINER_EXITED, exitNotStarted, startError, why
 }
 
 // end makes a container end; the caller holds the mutex.
@@ -331,7 +348,7 @@ func (f *fakeRuntime) ContainerStatus(_ context.Context, r *runtimeapi.Container
 		return nil, grpcstatus.Error(codes.NotFound, "no such container")
 	}
 	copied := &runtimeapi.ContainerStatus{Id: c.status.Id, Metadata: c.status.Metadata, State: c.status.State, ExitCode: c.status.ExitCode,
-		Reason: c.status.Reason, StartedAt: c.status.StartedAt, FinishedAt: c.status.FinishedAt}
+		Reason: c.status.Reason, Message: c.status.Message, StartedAt: c.status.StartedAt, FinishedAt: c.status.FinishedAt}
 	return &runtimeapi.ContainerStatusResponse{Status: copied}, nil
 }
 
