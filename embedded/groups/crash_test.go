@@ -176,6 +176,75 @@ func TestAGroupThatIsDeletedAsItEndsStaysDeleted(t *testing.T) {
 	}
 }
 
+// TestWhatIsUnderWayIsOnRecord looks at the record at the moment when a daemon
+// that dies would leave containers behind, half taken down.
+func TestWhatIsUnderWayIsOnRecord(t *testing.T) {
+	w := newWorld(t)
+	ending, goOn := make(chan struct{}), make(chan struct{})
+	w.runtime.removing = func() {
+		ending <- struct{}{}
+		<-goOn
+	}
+	c := w.operate(t)
+	var r record
+	read := func(name string) error { return w.store.Get(kind, groupKey(testSub, "rg", name), &r) }
+
+	job := sdkGroup(sdkContainer("job"))
+	job.Properties.RestartPolicy = to.Ptr(aci.ContainerGroupRestartPolicyNever)
+	c.create(t, "job", job)
+	w.runtime.finish(t, "job", 6, "")
+	<-ending
+	if err := read("job"); err != nil || r.Result == nil || *r.Result.Containers["job"].Current.ExitCode != 6 {
+		t.Errorf("the result of a group that is taken down is %v, %v", r.Result, err)
+	}
+	goOn <- struct{}{}
+
+	c.create(t, "web", sdkGroup(sdkContainer("web")))
+	gone := make(chan struct{})
+	go func() {
+		defer close(gone)
+		c.delete(t, "web")
+	}()
+	<-ending
+	if err := read("web"); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("the record of a group that is being deleted: %v", err)
+	}
+	goOn <- struct{}{}
+	<-gone
+}
+
+// TestAGroupThatRunsKeepsItsAddress lets groups resume that had an address
+// before another one got it, which runs.
+func TestAGroupThatRunsKeepsItsAddress(t *testing.T) {
+	w := newWorld(t)
+	c := w.operate(t)
+	c.create(t, "runs", sdkGroup(sdkContainer("runs")))
+	if err := c.service.Release(); err != nil {
+		t.Fatal(err)
+	}
+	before := w.runtime.latest("runs")
+	var r record
+	if err := w.store.Get(kind, groupKey(testSub, "rg", "runs"), &r); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"a", "b", "c", "d", "e", "f", "g", "h"} {
+		r.UID, r.Group.Name = name, name
+		if err := w.store.Put(kind, groupKey(testSub, "rg", name), r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.network = newFakeNetwork() // as a new daemon's is
+	w.options.Network = w.network
+	again := w.operate(t)
+	again.eventually(t, "a", "running", func(g *aci.ContainerGroup) bool { return state(g) == "Running" })
+	again.eventually(t, "runs", "running", func(g *aci.ContainerGroup) bool { return state(g) == "Running" })
+	w.runtime.mu.Lock()
+	defer w.runtime.mu.Unlock()
+	if w.runtime.containers[before.status.Id] != before {
+		t.Error("the group that ran was deployed anew")
+	}
+}
+
 func TestDeletingTheResourceGroupDeletesItsGroups(t *testing.T) {
 	w := newWorld(t)
 	c := w.operate(t)

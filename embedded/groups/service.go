@@ -135,11 +135,16 @@ func (s *Service) resume(ctx context.Context, handle func(context.Context, *grou
 	if err := s.sweep(ctx, wanted, all); err != nil {
 		s.options.Log.Error("remains of groups that are no more are not removed", "error", err)
 	}
-	var starting sync.WaitGroup
-	for _, g := range s.groups {
-		starting.Go(func() { handle(ctx, g, ready[g.record.UID]) })
+	// Those that run have their addresses; nobody else may get one of them.
+	for _, runs := range []bool{true, false} {
+		var handling sync.WaitGroup
+		for _, g := range s.groups {
+			if found := ready[g.record.UID]; (found != nil) == runs {
+				handling.Go(func() { handle(ctx, g, found) })
+			}
+		}
+		handling.Wait()
 	}
-	starting.Wait()
 	return nil
 }
 
@@ -208,6 +213,7 @@ func (s *Service) deploy(g *group, found *found) {
 		found.floor = d.floor
 	}
 	d.address = func(addr netip.Addr) { s.moved(g, name, addr) }
+	d.over = func() error { return s.over(g, d) }
 	g.deployment = d
 	s.ledger.deployed(g.key, &spec)
 	g.record.Result, g.removed = nil, false
@@ -228,9 +234,26 @@ func (s *Service) moved(g *group, name string, addr netip.Addr) {
 	g.published.point(addr)
 }
 
-// ended keeps the result of a group whose containers have all ended.
-func (s *Service) ended(g *group, d *deployment) {
+// over puts the result of a group whose containers have all ended on record.
+func (s *Service) over(g *group, d *deployment) error {
 	result := d.status.snapshot()
+	result.IP = ""
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.deployment != d || g.record.UID != d.uid || g.record.Stopped || g.removed {
+		return nil // the record is ahead of it
+	}
+	next := g.record
+	next.Result = &result
+	if err := s.options.Store.Put(kind, g.key, next); err != nil {
+		return err
+	}
+	g.record = next
+	return nil
+}
+
+// ended takes note that nothing is left of a group that has ended.
+func (s *Service) ended(g *group, d *deployment) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.deployment != d {
@@ -240,19 +263,12 @@ func (s *Service) ended(g *group, d *deployment) {
 	if g.record.Stopped || g.record.UID != d.uid {
 		return // the record is ahead of it
 	}
-	g.record.Result = &result
 	s.leave(g.key, d.uid)
 	s.ledger.idle(g.key)
 	if name := d.group.fqdn(); name != "" {
 		s.options.Zone.Remove(name)
 	}
-	s.options.Log.Info("group has ended", "group", g.key, "state", groupState(d.group, result))
-	if g.removed {
-		return
-	}
-	if err := s.options.Store.Put(kind, g.key, g.record); err != nil {
-		s.options.Log.Error("result is not stored", "group", g.key, "error", err)
-	}
+	s.options.Log.Info("group has ended", "group", g.key, "state", groupState(d.group, d.status.snapshot()))
 }
 
 // Count returns how many groups there are.

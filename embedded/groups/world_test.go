@@ -2,6 +2,7 @@ package groups
 
 import (
 	"log/slog"
+	"maps"
 	"net/netip"
 	"path/filepath"
 	"strings"
@@ -54,7 +55,8 @@ func (s fakeShares) SharePath(account, share, key string) (string, error) {
 	return s.dir, nil
 }
 
-// fakeNetwork gives out 10.77.0.1 and so on, and remembers who has what.
+// fakeNetwork gives out 10.77.0.1 and so on, nothing twice, and remembers who
+// has what.
 type fakeNetwork struct {
 	mu      sync.Mutex
 	serial  byte
@@ -73,6 +75,11 @@ func (n *fakeNetwork) Join(r network.Request) (network.Place, error) {
 		return p, nil
 	}
 	p := network.Place{Addresses: r.Last}
+	for other := range maps.Values(n.members) {
+		if other.Cloud == p.Cloud {
+			p.Cloud = netip.Addr{}
+		}
+	}
 	if !p.Cloud.IsValid() {
 		n.serial++
 		p.Cloud = netip.AddrFrom4([4]byte{10, 77, 0, n.serial})
@@ -174,5 +181,5 @@ func newTestDeployment(e *engine, name string, containers ...Container) *deploym
 		containers[i].Properties.Resources = &Resources{Requests: &Amount{CPU: &half, MemoryInGB: &half}}
 	}
 	g := &Group{Name: name, Properties: Properties{Containers: containers, RestartPolicy: always}}
-	return &deployment{key: name, uid: newUID(), group: g, status: newStatus(g, time.Now()), address: func(netip.Addr) {}}
+	return &deployment{key: name, uid: newUID(), group: g, status: newStatus(g, time.Now()), address: func(netip.Addr) {}, over: func() error { return nil }}
 }
