@@ -2,6 +2,8 @@ package groups
 
 import (
 	"errors"
+	"os"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"testing"
@@ -140,6 +142,44 @@ func TestRemainsAreSwept(t *testing.T) {
 	w.operate(t)
 	if sandboxes, containers := w.runtime.left(); sandboxes != 1 || containers != 0 {
 		t.Errorf("%d sandboxes, want the foreign one, and %d containers are left", sandboxes, containers)
+	}
+}
+
+// TestStraysAreSwept has sandboxes come to be that a daemon had asked for
+// before it died: of a group that is no more, of one that has ended, and
+// another one of a group that runs.
+func TestStraysAreSwept(t *testing.T) {
+	w := newWorld(t)
+	c := w.operate(t)
+	c.create(t, "web", sdkGroup(sdkContainer("web")))
+	job := sdkGroup(sdkContainer("job"))
+	job.Properties.RestartPolicy = to.Ptr(aci.ContainerGroupRestartPolicyNever)
+	c.create(t, "job", job)
+	w.runtime.finish(t, "job", 6, "")
+	c.eventually(t, "job", "failed", func(g *aci.ContainerGroup) bool { return state(g) == "Failed" })
+	w.runtime.await(t, "nothing of the job", func() bool { return len(w.runtime.sandboxes) == 1 })
+	uidOf := func(name string) string {
+		var r record
+		if err := w.store.Get(kind, groupKey(testSub, "rg", name), &r); err != nil {
+			t.Fatal(err)
+		}
+		return r.UID
+	}
+	for name, uid := range map[string]string{"gone": "0123", "job": uidOf("job"), "web": uidOf("web")} {
+		_, err := w.options.Runtime.RunPodSandbox(t.Context(), &runtimeapi.RunPodSandboxRequest{Config: &runtimeapi.PodSandboxConfig{
+			Metadata: &runtimeapi.PodSandboxMetadata{Name: "stray"}, Labels: map[string]string{labelGroup: groupKey(testSub, "rg", name), labelUID: uid}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := c.service.sweepStrays(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if sandboxes, containers := w.runtime.left(); sandboxes != 1 || containers != 1 || w.runtime.latest("web") == nil {
+		t.Errorf("%d sandboxes and %d containers are left", sandboxes, containers)
+	}
+	if _, err := os.Stat(filepath.Join(w.dir, "logs", uidOf("job"))); err != nil {
+		t.Errorf("the log of the job is gone: %v", err)
 	}
 }
 

@@ -159,12 +159,19 @@ func (e *engine) removeSandboxes(ctx context.Context, selector map[string]string
 		return fmt.Errorf("list sandboxes: %w", err)
 	}
 	for _, s := range sandboxes.Items {
-		if _, err := e.cri.StopPodSandbox(ctx, &runtimeapi.StopPodSandboxRequest{PodSandboxId: s.Id}); ignoreNotFound(err) != nil {
-			return fmt.Errorf("stop sandbox: %w", err)
+		if err := e.removeSandbox(ctx, s.Id); err != nil {
+			return err
 		}
-		if _, err := e.cri.RemovePodSandbox(ctx, &runtimeapi.RemovePodSandboxRequest{PodSandboxId: s.Id}); ignoreNotFound(err) != nil {
-			return fmt.Errorf("remove sandbox: %w", err)
-		}
+	}
+	return nil
+}
+
+func (e *engine) removeSandbox(ctx context.Context, id string) error {
+	if _, err := e.cri.StopPodSandbox(ctx, &runtimeapi.StopPodSandboxRequest{PodSandboxId: id}); ignoreNotFound(err) != nil {
+		return fmt.Errorf("stop sandbox: %w", err)
+	}
+	if _, err := e.cri.RemovePodSandbox(ctx, &runtimeapi.RemovePodSandboxRequest{PodSandboxId: id}); ignoreNotFound(err) != nil {
+		return fmt.Errorf("remove sandbox: %w", err)
 	}
 	return nil
 }

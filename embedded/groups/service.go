@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -107,7 +106,13 @@ func New(o Options) *Service {
 
 // Resume takes over the groups that still run, starts those that should run
 // and do not, and removes what belongs to no group.
-func (s *Service) Resume(ctx context.Context) error { return s.resume(ctx, s.resumeGroup) }
+func (s *Service) Resume(ctx context.Context) error {
+	if err := s.resume(ctx, s.resumeGroup); err != nil {
+		return err
+	}
+	s.running.Go(func() { s.keepSweeping(s.ctx) })
+	return nil
+}
 
 // resume reads the groups and has each handled, with what the runtime has of it.
 func (s *Service) resume(ctx context.Context, handle func(context.Context, *group, *found)) error {
@@ -146,26 +151,6 @@ func (s *Service) resume(ctx context.Context, handle func(context.Context, *grou
 		handling.Wait()
 	}
 	return nil
-}
-
-// sweep removes, side by side, what is left of groups that are no more.
-func (s *Service) sweep(ctx context.Context, wanted, inRuntime map[string]bool) error {
-	uids, err := s.engine.leftovers(wanted)
-	if err != nil {
-		return err
-	}
-	for uid := range inRuntime {
-		if !wanted[uid] && !slices.Contains(uids, uid) {
-			uids = append(uids, uid)
-		}
-	}
-	var work errgroup.Group
-	for _, uid := range uids {
-		work.Go(func() error {
-			return errors.Join(s.engine.removeDeployment(ctx, uid, 0), s.engine.removeLogs(uid))
-		})
-	}
-	return work.Wait()
 }
 
 // resumeGroup deploys a group as an earlier daemon left it.
