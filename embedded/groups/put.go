@@ -29,6 +29,9 @@ func (s *Service) put(ctx context.Context, r *arm.Request) (*arm.Response, error
 	// From here on the client may go away, the group is made.
 	ctx = context.WithoutCancel(ctx)
 	g, code := s.get(keyOf(r)), http.StatusOK
+	if err := finished(ctx, g); err != nil {
+		return nil, err
+	}
 	before := g.live()
 	s.name(spec, g.definition(), r.Var("sub"), r.Var("rg"))
 	if err := s.assignOwn(spec); err != nil {
