@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"strings"
@@ -43,11 +44,15 @@ func (version) Version(context.Context, *runtimeapi.VersionRequest) (*runtimeapi
 
 // standIn serves on the configuration's socket, says that it is ready, and
 // ends on SIGTERM. A file named broken beside the configuration keeps it from
-// starting.
+// starting, one named slow lets it start for ever.
 func standIn(configFile string) error {
 	if _, err := os.Stat(filepath.Join(filepath.Dir(configFile), "broken")); err == nil {
 		fmt.Fprintln(os.Stderr, "this containerd begins")
 		return errors.New("this containerd is broken")
+	}
+	if _, err := os.Stat(filepath.Join(filepath.Dir(configFile), "slow")); err == nil {
+		fmt.Println("starting")
+		select {}
 	}
 	var c config.Config
 	if err := config.LoadConfig(context.Background(), configFile, &c); err != nil {
@@ -213,6 +218,64 @@ func TestAContainerdThatDoesNotStart(t *testing.T) {
 	o.Tools = t.TempDir()
 	if _, err := Start(t.Context(), o); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("without the program: %v", err)
+	}
+}
+
+// TestAContainerdThatWasStartingIsEnded starts one whose daemon dies before it
+// listens. The next daemon would not find it, and it would never end.
+func TestAContainerdThatWasStartingIsEnded(t *testing.T) {
+	o := options(t)
+	if err := o.write(); err != nil {
+		t.Fatal(err)
+	}
+	slow := filepath.Join(o.Root, "slow")
+	if err := os.WriteFile(slow, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	stray := exec.Command(filepath.Join(o.Tools, "containerd"), "--config", o.configFile())
+	says, err := stray.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := stray.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer stray.Process.Kill()
+	if _, err := says.Read(make([]byte, 1)); err != nil { // until it has begun
+		t.Fatal(err)
+	}
+	if err := os.Remove(slow); err != nil {
+		t.Fatal(err)
+	}
+	r := start(t, o)
+	if err := stray.Wait(); err == nil || r.Adopted() {
+		t.Errorf("the one that was starting: %v; adopted %v", err, r.Adopted())
+	}
+	if err := r.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestTemporaryMountsGoAtTheSecondLook(t *testing.T) {
+	o := options(t)
+	left := filepath.Join(o.temporary(), "left")
+	if err := os.MkdirAll(left, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	first, err := o.tidyTemporary(nil, false)
+	if _, statErr := os.Stat(left); err != nil || statErr != nil {
+		t.Fatalf("what may be in use is gone: %v, %v", err, statErr)
+	}
+	other := filepath.Join(o.temporary(), "other")
+	if err := os.Mkdir(other, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	second, err := o.tidyTemporary(first, false)
+	if err != nil || len(second) != 1 || second[0] != other {
+		t.Errorf("after the second look there is %v, %v", second, err)
+	}
+	if _, err := os.Stat(left); !os.IsNotExist(err) {
+		t.Errorf("what was left is still there: %v", err)
 	}
 }
 

@@ -10,6 +10,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
+	"sync"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -46,6 +48,42 @@ func find(socket string) (*process, error) {
 		return nil, fmt.Errorf("look for a running containerd: %w", errors.Join(err, optErr))
 	}
 	return watch(int(peer.Pid))
+}
+
+// endStrays ends a containerd that has the configuration and does not listen:
+// its daemon was killed while it was starting. Another one beside it would wait
+// for the database for ever, and nobody would ever end the first.
+func endStrays(config string) error {
+	commands, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	if err != nil {
+		return fmt.Errorf("look for a containerd that is starting: %w", err)
+	}
+	for _, command := range commands {
+		if !runs(command, config) {
+			continue
+		}
+		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(command)))
+		if err != nil {
+			continue
+		}
+		p, err := watch(pid)
+		if errors.Is(err, unix.ESRCH) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if runs(command, config) { // still, now that the number cannot come to mean another one
+			p.kill()
+		}
+	}
+	return nil
+}
+
+// runs reports whether a command line is that of containerd with a configuration.
+func runs(command, config string) bool {
+	line, err := os.ReadFile(command)
+	return err == nil && bytes.HasSuffix(line, []byte("\x00--config\x00"+config+"\x00"))
 }
 
 // launch starts containerd in a session of its own, so that it and its
@@ -153,6 +191,34 @@ func watch(pid int) (*process, error) {
 		}
 	}()
 	return p, nil
+}
+
+// over reports whether the process has ended.
+func (p *process) over() bool {
+	select {
+	case <-p.done:
+		return true
+	default:
+		return false
+	}
+}
+
+// onEnd calls fn when the process has ended. Call the function that it returns
+// when that is of no interest any more.
+func (p *process) onEnd(fn func()) (forget func()) {
+	forgotten := make(chan struct{})
+	var waiting sync.WaitGroup
+	waiting.Go(func() {
+		select {
+		case <-p.done:
+			fn()
+		case <-forgotten:
+		}
+	})
+	return func() {
+		close(forgotten)
+		waiting.Wait()
+	}
 }
 
 // signal sends a signal; a process that has ended is no error.

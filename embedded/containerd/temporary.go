@@ -1,0 +1,73 @@
+package containerd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// tidyEvery is far more than the time that layers are mounted for.
+const tidyEvery = time.Minute
+
+// temporary is where containerd and its shims mount layers for a moment.
+func (o Options) temporary() string { return filepath.Join(o.State, "t") }
+
+// clearTemporary makes the directory for such mounts, without those that a
+// containerd has left that was killed.
+func (o Options) clearTemporary() error {
+	if _, err := o.tidyTemporary(nil, true); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(o.temporary(), 0o700); err != nil {
+		return fmt.Errorf("make temporary directory of containerd: %w", err)
+	}
+	return nil
+}
+
+// tidyTemporary removes what is left of such mounts, all or only those of
+// before, and returns what there is then. Their names never come back.
+func (o Options) tidyTemporary(before []string, all bool) (now []string, err error) {
+	dirs, err := filepath.Glob(filepath.Join(o.temporary(), "*"))
+	if err != nil {
+		return nil, fmt.Errorf("look for temporary mounts of containerd: %w", err)
+	}
+	for _, dir := range dirs {
+		if !all && !slices.Contains(before, dir) {
+			now = append(now, dir)
+			continue
+		}
+		if err := unix.Unmount(dir, unix.MNT_DETACH); err != nil && !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ENOENT) {
+			return nil, fmt.Errorf("unmount %s: %w", dir, err)
+		}
+		// Only what is empty: below a mount of a mount there would be layers.
+		if err := os.Remove(dir); err != nil && !errors.Is(err, unix.ENOTEMPTY) && !errors.Is(err, os.ErrNotExist) {
+			return nil, fmt.Errorf("remove temporary directory of containerd: %w", err)
+		}
+	}
+	return now, nil
+}
+
+// keepTidy removes, until ctx is done, the mounts of shims that were killed
+// before they had unmounted them, as those are whose containers nobody waits
+// for any more.
+func (r *Runtime) keepTidy(ctx context.Context) {
+	var before []string
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(tidyEvery):
+		}
+		now, err := r.options.tidyTemporary(before, false)
+		if err != nil {
+			r.log.Warn("mounts are left", "error", err)
+		}
+		before = now
+	}
+}
