@@ -47,7 +47,7 @@ func find(socket string) (*process, error) {
 	}); err != nil || optErr != nil {
 		return nil, fmt.Errorf("look for a running containerd: %w", errors.Join(err, optErr))
 	}
-	return watch(int(peer.Pid))
+	return watch(int(peer.Pid), notOurs)
 }
 
 // endStrays ends a containerd that has the configuration and does not listen:
@@ -66,7 +66,7 @@ func endStrays(config string) error {
 		if err != nil {
 			continue
 		}
-		p, err := watch(pid)
+		p, err := watch(pid, notOurs)
 		if errors.Is(err, unix.ESRCH) {
 			continue
 		}
@@ -112,17 +112,14 @@ func launch(ctx context.Context, o Options) (*process, error) {
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start containerd: %w", err)
 	}
-	p, err := watch(cmd.Process.Pid)
-	if err == nil {
-		err = denyCores(cmd.Process.Pid)
-	}
+	p, err := watch(cmd.Process.Pid, func() { _ = cmd.Wait() }) // its log says why it ended
 	if err != nil {
 		return nil, errors.Join(err, cmd.Process.Kill(), cmd.Wait())
 	}
-	go func() {
-		<-p.done
-		_ = cmd.Wait() // reaps; its log says why it ended
-	}()
+	if err := denyCores(cmd.Process.Pid); err != nil {
+		p.kill()
+		return nil, err
+	}
 	if err := p.awaitReady(ctx, ready); err != nil {
 		p.kill()
 		return nil, fmt.Errorf("start containerd: %w; it said: %s", err, lastLine(o.LogFile()))
@@ -174,8 +171,11 @@ func (p *process) awaitReady(ctx context.Context, conn *net.UnixConn) error {
 	}
 }
 
-// watch follows a process, which need not be a child.
-func watch(pid int) (*process, error) {
+// notOurs reaps a process that is no child: somebody else will.
+func notOurs() {}
+
+// watch follows a process. One that is a child is reaped when it has ended.
+func watch(pid int, reap func()) (*process, error) {
 	fd, err := unix.PidfdOpen(pid, 0)
 	if err != nil {
 		return nil, fmt.Errorf("watch process %d: %w", pid, err)
@@ -186,9 +186,10 @@ func watch(pid int) (*process, error) {
 		for {
 			_, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, -1)
 			if !errors.Is(err, unix.EINTR) {
-				return
+				break
 			}
 		}
+		reap()
 	}()
 	return p, nil
 }

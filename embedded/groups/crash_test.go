@@ -157,7 +157,9 @@ func TestStraysAreSwept(t *testing.T) {
 	c.create(t, "job", job)
 	w.runtime.finish(t, "job", 6, "")
 	c.eventually(t, "job", "failed", func(g *aci.ContainerGroup) bool { return state(g) == "Failed" })
-	w.runtime.await(t, "nothing of the job", func() bool { return len(w.runtime.sandboxes) == 1 })
+	if d := c.service.get(groupKey(testSub, "rg", "job")).live(); d != nil {
+		<-d.done
+	}
 	uidOf := func(name string) string {
 		var r record
 		if err := w.store.Get(kind, groupKey(testSub, "rg", name), &r); err != nil {

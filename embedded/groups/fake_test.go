@@ -35,7 +35,8 @@ type fakeRuntime struct {
 	script map[string]int32
 	// refuse is the error with which containers of that name cannot start.
 	refuse map[string]string
-	// busy says how often one of that name is still being started for somebody else.
+	// busy says how often one of that name is still being started for somebody
+	// else; then that is given up.
 	busy  map[string]int
 	calls []string
 	// removing, if set, is called before a sandbox is removed.
@@ -218,8 +219,10 @@ func (f *fakeRuntime) StartContainer(_ context.Context, r *runtimeapi.StartConta
 	name := c.config.Metadata.Name
 	f.note("start %s/%d", name, c.config.Metadata.Attempt)
 	if busy := f.busy[name]; busy > 0 {
-		f.busy[name]--
-		return nil, grpcstatus.Error(codes.Unknown, "container is already in starting state")
+		if f.busy[name]--; f.busy[name] == 0 {
+			c.refuse("context canceled")
+		}
+		return nil, grpcstatus.Error(codes.Unknown, "failed to set starting state: container is already in starting state")
 	}
 	if why := f.refuse[name]; why != "" {
 		c.refuse(why)

@@ -18,12 +18,17 @@ const startError = "StartError"
 // takes it for one that has ended.
 var errCutShort = errors.New("the start was cut short")
 
-// cutShort reports whether the runtime gave up starting a container because
-// the daemon that had asked for it died. That is no end of a run.
+// cutShort reports whether the runtime could not start a container for a daemon
+// that did not live to hear of it, more often than not because it had died and
+// nobody waited for the start any more. That is no end of a run: if it cannot
+// be started, it will not be the second time.
 func cutShort(state *runtimeapi.ContainerStatus) bool {
-	return state.State == runtimeapi.ContainerState_CONTAINER_EXITED && state.Reason == startError &&
-		strings.Contains(state.Message, context.Canceled.Error())
+	return state.State == runtimeapi.ContainerState_CONTAINER_EXITED && state.Reason == startError
 }
+
+// forAnother reports whether the runtime refuses to start a container because
+// it does, or did, so for somebody else.
+func forAnother(err error) bool { return strings.Contains(reason(err), "failed to set starting state") }
 
 // start starts the container, and returns how it ended if it has already. A
 // command that cannot be started is a run that has failed. A runtime that dies
@@ -49,7 +54,7 @@ func (w *worker) start(ctx context.Context, id string) (*exit, error) {
 				return nil, ctx.Err()
 			}
 			continue
-		case cutShort(state):
+		case state.Reason == startError && forAnother(err):
 			return nil, errCutShort
 		case state.Reason == startError:
 			return w.notStarted(err), nil

@@ -40,10 +40,10 @@ func TestAStartThatWasCutShortIsNoEnd(t *testing.T) {
 }
 
 // TestAStartThatAnotherDaemonAskedForIsAwaited meets a container that the
-// runtime is still starting for the daemon that has died.
+// runtime is still starting for the daemon that has died, and then gives up.
 func TestAStartThatAnotherDaemonAskedForIsAwaited(t *testing.T) {
 	w := newWorld(t)
-	w.runtime.busy["job"] = 1
+	w.runtime.busy["job"] = 2
 	c := w.operate(t)
 	job := sdkGroup(sdkContainer("job"))
 	job.Properties.RestartPolicy = to.Ptr(aci.ContainerGroupRestartPolicyNever)
