@@ -7,9 +7,11 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/to"
 	aci "github.com/Azure/azure-sdk-for-go/sdk/resourcemanager/containerinstance/armcontainerinstance/v2"
+	"github.com/google/go-cmp/cmp"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 
 	"frankenetes.dev/embedded/store"
@@ -142,6 +144,43 @@ func TestRemainsAreSwept(t *testing.T) {
 	w.operate(t)
 	if sandboxes, containers := w.runtime.left(); sandboxes != 1 || containers != 0 {
 		t.Errorf("%d sandboxes, want the foreign one, and %d containers are left", sandboxes, containers)
+	}
+}
+
+// TestAdoptionLeavesFilesAlone adopts a container that may be reading its secret.
+func TestAdoptionLeavesFilesAlone(t *testing.T) {
+	w := newWorld(t)
+	c := w.operate(t)
+	web := sdkGroup(sdkContainer("web"))
+	web.Properties.Volumes = []*aci.Volume{{Name: to.Ptr("secret"), Secret: map[string]*string{"word": to.Ptr("b3Blbg==")}}}
+	c.create(t, "web", web)
+	var times []time.Time
+	written := time.Unix(1, 0)
+	files := func() []string {
+		hosts, _ := filepath.Glob(filepath.Join(w.dir, "volumes", "*", ".hosts"))
+		secrets, _ := filepath.Glob(filepath.Join(w.dir, "memory", "*", "secret", "word"))
+		return append(hosts, secrets...)
+	}
+	for _, file := range files() {
+		if err := os.Chtimes(file, written, written); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := c.service.Release(); err != nil {
+		t.Fatal(err)
+	}
+	w.operate(t)
+	w.runtime.finish(t, "web", 1, "")
+	w.runtime.await(t, "the second run", func() bool { r := w.runtime.running("web"); return r != nil && r.config.Metadata.Attempt == 1 })
+	for _, file := range files() {
+		info, err := os.Stat(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		times = append(times, info.ModTime())
+	}
+	if diff := cmp.Diff([]time.Time{written, written}, times, cmp.Comparer(time.Time.Equal)); diff != "" {
+		t.Errorf("files were written again: %s", diff)
 	}
 }
 
