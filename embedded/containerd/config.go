@@ -44,8 +44,13 @@ func (o Options) LogFile() string { return filepath.Join(o.Root, "containerd.log
 // InUse reports whether containers are there that an earlier containerd with
 // this state directory ran: each has a directory for its shim.
 func (o Options) InUse() bool {
-	tasks, err := os.ReadDir(filepath.Join(o.State, "io.containerd.runtime.v2.task", Namespace))
+	tasks, err := os.ReadDir(o.tasks())
 	return err == nil && len(tasks) > 0
+}
+
+// tasks is the directory of those directories.
+func (o Options) tasks() string {
+	return filepath.Join(o.State, "io.containerd.runtime.v2.task", Namespace)
 }
 
 func (o Options) configFile() string { return filepath.Join(o.Root, "config.toml") }

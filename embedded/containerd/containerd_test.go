@@ -256,6 +256,55 @@ func TestAContainerdThatWasStartingIsEnded(t *testing.T) {
 	}
 }
 
+// TestShimsThatContainerdHasForgottenAreEnded runs programs that look like shims:
+// one with a directory, one without, and one of another containerd.
+func TestShimsThatContainerdHasForgottenAreEnded(t *testing.T) {
+	o := options(t)
+	shim := func(id, address string) *exec.Cmd {
+		cmd := exec.Command("sh", "-c", "read line", "shim", "-namespace", Namespace, "-id", id, "-address", address)
+		if _, err := cmd.StdinPipe(); err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
+		return cmd
+	}
+	known, forgotten, foreign := shim("known", o.Socket()), shim("forgotten", o.Socket()), shim("foreign", "/elsewhere.sock")
+	if err := os.MkdirAll(filepath.Join(o.tasks(), "known"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	runs := func(cmd *exec.Cmd) bool {
+		p, err := watch(cmd.Process.Pid, notOurs)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer unix.Close(p.fd)
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(p.fd), Events: unix.POLLIN}}, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n == 0
+	}
+	var left []string
+	for look, want := range []bool{true, false} {
+		var err error
+		if left, err = o.endShims(left, false); err != nil {
+			t.Fatal(err)
+		}
+		if runs(forgotten) != want || !runs(known) || !runs(foreign) {
+			t.Errorf("after look %d: forgotten runs: %v, known: %v, foreign: %v", look+1, runs(forgotten), runs(known), runs(foreign))
+		}
+	}
+	if _, err := o.endShims(nil, true); err != nil {
+		t.Fatal(err)
+	}
+	if runs(known) || !runs(foreign) {
+		t.Errorf("after the end: known runs: %v, foreign: %v", runs(known), runs(foreign))
+	}
+}
+
 func TestTemporaryMountsGoAtTheSecondLook(t *testing.T) {
 	o := options(t)
 	left := filepath.Join(o.temporary(), "left")

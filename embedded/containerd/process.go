@@ -10,7 +10,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"sync"
 	"syscall"
 
@@ -48,42 +47,6 @@ func find(socket string) (*process, error) {
 		return nil, fmt.Errorf("look for a running containerd: %w", errors.Join(err, optErr))
 	}
 	return watch(int(peer.Pid), notOurs)
-}
-
-// endStrays ends a containerd that has the configuration and does not listen:
-// its daemon was killed while it was starting. Another one beside it would wait
-// for the database for ever, and nobody would ever end the first.
-func endStrays(config string) error {
-	commands, err := filepath.Glob("/proc/[0-9]*/cmdline")
-	if err != nil {
-		return fmt.Errorf("look for a containerd that is starting: %w", err)
-	}
-	for _, command := range commands {
-		if !runs(command, config) {
-			continue
-		}
-		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(command)))
-		if err != nil {
-			continue
-		}
-		p, err := watch(pid, notOurs)
-		if errors.Is(err, unix.ESRCH) {
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		if runs(command, config) { // still, now that the number cannot come to mean another one
-			p.kill()
-		}
-	}
-	return nil
-}
-
-// runs reports whether a command line is that of containerd with a configuration.
-func runs(command, config string) bool {
-	line, err := os.ReadFile(command)
-	return err == nil && bytes.HasSuffix(line, []byte("\x00--config\x00"+config+"\x00"))
 }
 
 // launch starts containerd in a session of its own, so that it and its

@@ -54,7 +54,7 @@ func Start(ctx context.Context, o Options) (*Runtime, error) {
 	}
 	adopted := p != nil
 	if !adopted {
-		if err := endStrays(o.configFile()); err != nil {
+		if err := o.endStarting(); err != nil {
 			return nil, err
 		}
 		if p, err = launch(ctx, o); err != nil {
@@ -190,7 +190,8 @@ func (r *Runtime) Stop(ctx context.Context) error {
 	case <-ctx.Done():
 	}
 	p.kill()
-	err = errors.Join(err, r.options.clearTemporary())
+	_, endErr := r.options.endShims(nil, true)
+	err = errors.Join(err, endErr, r.options.clearTemporary())
 	_ = os.Remove(r.options.Socket())
 	_ = os.Remove(r.options.Socket() + ".ttrpc")
 	return err

@@ -1,19 +1,14 @@
 package containerd
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
-
-// tidyEvery is far more than the time that layers are mounted for.
-const tidyEvery = time.Minute
 
 // temporary is where containerd and its shims mount layers for a moment.
 func (o Options) temporary() string { return filepath.Join(o.State, "t") }
@@ -51,23 +46,4 @@ func (o Options) tidyTemporary(before []string, all bool) (now []string, err err
 		}
 	}
 	return now, nil
-}
-
-// keepTidy removes, until ctx is done, the mounts of shims that were killed
-// before they had unmounted them, as those are whose containers nobody waits
-// for any more.
-func (r *Runtime) keepTidy(ctx context.Context) {
-	var before []string
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-time.After(tidyEvery):
-		}
-		now, err := r.options.tidyTemporary(before, false)
-		if err != nil {
-			r.log.Warn("mounts are left", "error", err)
-		}
-		before = now
-	}
 }
