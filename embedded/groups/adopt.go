@@ -131,14 +131,12 @@ func (d *deployment) adoptSandbox(ctx context.Context, f *found) error {
 	if d.cgroup, err = d.engine.cgroups.Create(d.uid, float64(cpu), float64(memory)); err != nil {
 		return err
 	}
-	d.ids = f.ids
 	if err := f.list(ctx, d.engine); err != nil {
 		return err
 	}
 	if err := d.engine.endOld(ctx, f); err != nil {
 		return err
 	}
-	d.setSandbox(f.sandbox)
 	return d.tellAddress(ctx)
 }
 

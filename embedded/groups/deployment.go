@@ -63,6 +63,10 @@ type deployment struct {
 func (e *engine) deploy(ctx context.Context, d *deployment, found *found, ended func()) {
 	ctx, d.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	d.engine, d.done, d.started = e, make(chan struct{}), time.Now()
+	if found != nil { // from now on it is the deployment's own, however soon that is restarted
+		d.ids = found.ids
+		d.setSandbox(found.sandbox)
+	}
 	d.restore(found)
 	var keeping sync.WaitGroup
 	keep, kept := context.WithCancel(context.Background())

@@ -39,8 +39,9 @@ type fakeRuntime struct {
 	// else; then that is given up.
 	busy  map[string]int
 	calls []string
-	// removing, if set, is called before a sandbox is removed.
-	removing func()
+	// removing, if set, is called before a sandbox is removed, listing before
+	// containers are listed.
+	removing, listing func()
 	// exec answers Exec.
 	exec func(*runtimeapi.ExecRequest) (*runtimeapi.ExecResponse, error)
 	// execSync says how a probe's command ends.
@@ -186,6 +187,11 @@ func (f *fakeRuntime) ListPodSandbox(_ context.Context, r *runtimeapi.ListPodSan
 func (f *fakeRuntime) ListContainers(_ context.Context, r *runtimeapi.ListContainersRequest) (*runtimeapi.ListContainersResponse, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if f.listing != nil {
+		f.mu.Unlock()
+		f.listing()
+		f.mu.Lock()
+	}
 	list := &runtimeapi.ListContainersResponse{}
 	for id, c := range f.containers {
 		filter := r.GetFilter()
