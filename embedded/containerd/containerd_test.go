@@ -287,17 +287,17 @@ func TestShimsThatContainerdHasForgottenAreEnded(t *testing.T) {
 		}
 		return n == 0
 	}
-	var left []string
-	for look, want := range []bool{true, false} {
-		var err error
-		if left, err = o.endShims(left, false); err != nil {
-			t.Fatal(err)
-		}
-		if runs(forgotten) != want || !runs(known) || !runs(foreign) {
-			t.Errorf("after look %d: forgotten runs: %v, known: %v, foreign: %v", look+1, runs(forgotten), runs(known), runs(foreign))
-		}
+	strays, err := o.strayShims()
+	if err != nil || len(strays) != 1 || strays[0] != "forgotten" {
+		t.Fatalf("strays: %v, %v", strays, err)
 	}
-	if _, err := o.endShims(nil, true); err != nil {
+	if err := o.endShim("forgotten"); err != nil {
+		t.Fatal(err)
+	}
+	if runs(forgotten) || !runs(known) || !runs(foreign) {
+		t.Errorf("forgotten runs: %v, known: %v, foreign: %v", runs(forgotten), runs(known), runs(foreign))
+	}
+	if err := o.endShims(); err != nil {
 		t.Fatal(err)
 	}
 	if runs(known) || !runs(foreign) {
@@ -305,26 +305,35 @@ func TestShimsThatContainerdHasForgottenAreEnded(t *testing.T) {
 	}
 }
 
-func TestTemporaryMountsGoAtTheSecondLook(t *testing.T) {
+func TestRemainsGoAtTheSecondLook(t *testing.T) {
+	there := []string{"left", "in use"}
+	var removed []string
+	m := remains{
+		list:   func(context.Context) ([]string, error) { return there, nil },
+		remove: func(_ context.Context, name string) error { removed = append(removed, name); return nil },
+	}
+	for _, next := range [][]string{{"left", "other"}, {"other"}, nil} {
+		if _, err := m.tidy(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		there = next
+	}
+	if got := strings.Join(removed, " "); got != "left other" {
+		t.Errorf("removed: %s", got)
+	}
+}
+
+func TestTemporaryDirectoriesGoBeforeAStart(t *testing.T) {
 	o := options(t)
 	left := filepath.Join(o.temporary(), "left")
 	if err := os.MkdirAll(left, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	first, err := o.tidyTemporary(nil, false)
-	if _, statErr := os.Stat(left); err != nil || statErr != nil {
-		t.Fatalf("what may be in use is gone: %v, %v", err, statErr)
-	}
-	other := filepath.Join(o.temporary(), "other")
-	if err := os.Mkdir(other, 0o700); err != nil {
+	if err := o.clearTemporary(); err != nil {
 		t.Fatal(err)
 	}
-	second, err := o.tidyTemporary(first, false)
-	if err != nil || len(second) != 1 || second[0] != other {
-		t.Errorf("after the second look there is %v, %v", second, err)
-	}
 	if _, err := os.Stat(left); !os.IsNotExist(err) {
-		t.Errorf("what was left is still there: %v", err)
+		t.Errorf("it is still there: %v", err)
 	}
 }
 

@@ -190,8 +190,7 @@ func (r *Runtime) Stop(ctx context.Context) error {
 	case <-ctx.Done():
 	}
 	p.kill()
-	_, endErr := r.options.endShims(nil, true)
-	err = errors.Join(err, endErr, r.options.clearTemporary())
+	err = errors.Join(err, r.options.endShims(), r.options.clearTemporary())
 	_ = os.Remove(r.options.Socket())
 	_ = os.Remove(r.options.Socket() + ".ttrpc")
 	return err

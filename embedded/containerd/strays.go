@@ -1,7 +1,6 @@
 package containerd
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -9,34 +8,9 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
-
-// tidyEvery is far more than layers are mounted for, and than it takes a shim to
-// start or to end.
-const tidyEvery = 20 * time.Second
-
-// keepTidy removes, until ctx is done, what is left of containers whose making
-// nobody waited for any more: their shims, and the mounts of shims that were
-// killed before they had unmounted them.
-func (r *Runtime) keepTidy(ctx context.Context) {
-	var mounts, shims []string
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-time.After(tidyEvery):
-		}
-		var errs [2]error
-		mounts, errs[0] = r.options.tidyTemporary(mounts, false)
-		shims, errs[1] = r.options.endShims(shims, false)
-		if err := errors.Join(errs[:]...); err != nil {
-			r.log.Warn("containerd is not tidied up after", "error", err)
-		}
-	}
-}
 
 // endStarting ends a containerd of ours that does not listen: its daemon was
 // killed while it was starting. Another one beside it would wait for the
@@ -47,25 +21,25 @@ func (o Options) endStarting() error {
 	})
 }
 
-// endShims ends the shims of this containerd, all or only those that it cannot
-// know of. Those are left when somebody who had asked for a container died:
-// containerd gives up what nobody waits for, and forgets what it was starting.
-// Of what is starting or ending at this moment it may not know either, so it is
-// left alone unless it is among those of before. endShims returns what it has
-// left alone; the ids never come back.
-func (o Options) endShims(before []string, all bool) (now []string, err error) {
+// strayShims returns the ids of the shims that containerd cannot know of. Each
+// that it knows has a directory.
+func (o Options) strayShims() (strays []string, err error) {
 	err = endEach(func(line []string) bool {
-		id := o.shimID(line)
-		switch {
-		case id == "" || !all && o.bundled(id):
-			return false
-		case all || slices.Contains(before, id):
-			return true
+		if id := o.shimID(line); id != "" && !o.bundled(id) {
+			strays = append(strays, id)
 		}
-		now = append(now, id)
 		return false
 	})
-	return now, err
+	return strays, err
+}
+
+// endShim ends the shim of a sandbox, endShims that of every one.
+func (o Options) endShim(id string) error {
+	return endEach(func(line []string) bool { return o.shimID(line) == id })
+}
+
+func (o Options) endShims() error {
+	return endEach(func(line []string) bool { return o.shimID(line) != "" })
 }
 
 // shimID returns the id of the sandbox of one of our shims, or nothing if the

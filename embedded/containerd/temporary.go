@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 
 	"golang.org/x/sys/unix"
 )
@@ -16,8 +15,14 @@ func (o Options) temporary() string { return filepath.Join(o.State, "t") }
 // clearTemporary makes the directory for such mounts, without those that a
 // containerd has left that was killed.
 func (o Options) clearTemporary() error {
-	if _, err := o.tidyTemporary(nil, true); err != nil {
+	left, err := o.temporaryMounts()
+	if err != nil {
 		return err
+	}
+	for _, dir := range left {
+		if err := removeTemporary(dir); err != nil {
+			return err
+		}
 	}
 	if err := os.MkdirAll(o.temporary(), 0o700); err != nil {
 		return fmt.Errorf("make temporary directory of containerd: %w", err)
@@ -25,25 +30,22 @@ func (o Options) clearTemporary() error {
 	return nil
 }
 
-// tidyTemporary removes what is left of such mounts, all or only those of
-// before, and returns what there is then. Their names never come back.
-func (o Options) tidyTemporary(before []string, all bool) (now []string, err error) {
+// temporaryMounts returns the directories of such mounts.
+func (o Options) temporaryMounts() ([]string, error) {
 	dirs, err := filepath.Glob(filepath.Join(o.temporary(), "*"))
 	if err != nil {
 		return nil, fmt.Errorf("look for temporary mounts of containerd: %w", err)
 	}
-	for _, dir := range dirs {
-		if !all && !slices.Contains(before, dir) {
-			now = append(now, dir)
-			continue
-		}
-		if err := unix.Unmount(dir, unix.MNT_DETACH); err != nil && !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ENOENT) {
-			return nil, fmt.Errorf("unmount %s: %w", dir, err)
-		}
-		// Only what is empty: below a mount of a mount there would be layers.
-		if err := os.Remove(dir); err != nil && !errors.Is(err, unix.ENOTEMPTY) && !errors.Is(err, os.ErrNotExist) {
-			return nil, fmt.Errorf("remove temporary directory of containerd: %w", err)
-		}
+	return dirs, nil
+}
+
+func removeTemporary(dir string) error {
+	if err := unix.Unmount(dir, unix.MNT_DETACH); err != nil && !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ENOENT) {
+		return fmt.Errorf("unmount %s: %w", dir, err)
 	}
-	return now, nil
+	// Only what is empty: below a mount of a mount there would be layers.
+	if err := os.Remove(dir); err != nil && !errors.Is(err, unix.ENOTEMPTY) && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("remove temporary directory of containerd: %w", err)
+	}
+	return nil
 }
