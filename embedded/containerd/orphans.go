@@ -6,6 +6,7 @@ import (
 
 	"github.com/containerd/containerd/v2/client"
 	"github.com/containerd/containerd/v2/core/leases"
+	"github.com/containerd/containerd/v2/pkg/namespaces"
 	"github.com/containerd/errdefs"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 )
@@ -55,18 +56,34 @@ func (r *Runtime) known(ctx context.Context) (map[string]bool, error) {
 
 // removeOrphan ends a container, if it runs, and removes it with its snapshot.
 func (r *Runtime) removeOrphan(ctx context.Context, id string) error {
+	if err := r.Discard(ctx, id); err != nil {
+		return err
+	}
 	container, err := r.client.LoadContainer(ctx, id)
 	if err == nil {
-		var task client.Task
-		if task, err = container.Task(ctx, nil); err == nil {
-			_, err = task.Delete(ctx, client.WithProcessKill)
-		}
-		if err == nil || errdefs.IsNotFound(err) {
-			err = container.Delete(ctx, client.WithSnapshotCleanup)
-		}
+		err = container.Delete(ctx, client.WithSnapshotCleanup)
 	}
 	if err != nil && !errdefs.IsNotFound(err) {
 		return fmt.Errorf("remove container %s: %w", id, err)
+	}
+	return nil
+}
+
+// Discard ends what runs of a container, whatever the CRI plugin takes it for.
+// One that it has given up starting may have been started all the same, and
+// cannot be removed as long as it runs. What is absent is no error.
+func (r *Runtime) Discard(ctx context.Context, id string) error {
+	ctx = namespaces.WithNamespace(ctx, Namespace)
+	container, err := r.client.LoadContainer(ctx, id)
+	var task client.Task
+	if err == nil {
+		task, err = container.Task(ctx, nil)
+	}
+	if err == nil {
+		_, err = task.Delete(ctx, client.WithProcessKill)
+	}
+	if err != nil && !errdefs.IsNotFound(err) {
+		return fmt.Errorf("end container %s: %w", id, err)
 	}
 	return nil
 }

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"slices"
 	"time"
+
+	"github.com/containerd/containerd/v2/pkg/namespaces"
 )
 
 // When somebody dies for whom containerd was making something, it gives that up
@@ -26,6 +28,7 @@ type remains struct {
 
 // keepTidy looks for what is left, until ctx is done.
 func (r *Runtime) keepTidy(ctx context.Context) {
+	ctx = namespaces.WithNamespace(ctx, Namespace)
 	o := r.options
 	all := []*remains{
 		{list: r.orphans, remove: r.removeOrphan},

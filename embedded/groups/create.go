@@ -6,8 +6,6 @@ import (
 	"path/filepath"
 	"strconv"
 
-	"google.golang.org/grpc/codes"
-	grpcstatus "google.golang.org/grpc/status"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 )
 
@@ -209,8 +207,7 @@ func (w *worker) forgetOld(ctx context.Context) {
 		if c.Metadata.Attempt+keptRuns > w.attempt {
 			continue
 		}
-		_, err := w.d.engine.cri.RemoveContainer(ctx, &runtimeapi.RemoveContainerRequest{ContainerId: c.Id})
-		if err != nil && grpcstatus.Code(err) != codes.NotFound {
+		if err := w.d.engine.removeContainer(ctx, c.Id); err != nil {
 			w.d.engine.log.Warn("old run is not removed", "group", w.d.key, "container", w.c.Name, "error", err)
 		}
 		err = w.d.engine.removeLog(w.d.uid, w.c.Name, c.Metadata.Attempt)

@@ -52,6 +52,8 @@ type fakeContainer struct {
 	status  *runtimeapi.ContainerStatus
 	sandbox string
 	config  *runtimeapi.ContainerConfig
+	// undead says that something of it runs although it has ended.
+	undead bool
 }
 
 func newFakeRuntime(images ...string) *fakeRuntime {
@@ -153,7 +155,7 @@ func (f *fakeRuntime) RemovePodSandbox(_ context.Context, r *runtimeapi.RemovePo
 		if c.sandbox != r.PodSandboxId {
 			continue
 		}
-		if c.status.State == runtimeapi.ContainerState_CONTAINER_RUNNING {
+		if c.status.State == runtimeapi.ContainerState_CONTAINER_RUNNING || c.undead {
 			return nil, grpcstatus.Error(codes.Unknown, "container is still running")
 		}
 		delete(f.containers, id)
@@ -345,8 +347,21 @@ func (f *fakeRuntime) ExecSync(_ context.Context, r *runtimeapi.ExecSyncRequest)
 func (f *fakeRuntime) RemoveContainer(_ context.Context, r *runtimeapi.RemoveContainerRequest) (*runtimeapi.RemoveContainerResponse, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if c := f.containers[r.ContainerId]; c != nil && c.undead {
+		return nil, grpcstatus.Error(codes.FailedPrecondition, "cannot delete running task")
+	}
 	delete(f.containers, r.ContainerId)
 	return &runtimeapi.RemoveContainerResponse{}, nil
+}
+
+// discard ends what runs of a container that has ended.
+func (f *fakeRuntime) discard(_ context.Context, id string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if c := f.containers[id]; c != nil {
+		c.undead = false
+	}
+	return nil
 }
 
 func (f *fakeRuntime) ContainerStatus(_ context.Context, r *runtimeapi.ContainerStatusRequest) (*runtimeapi.ContainerStatusResponse, error) {

@@ -32,8 +32,11 @@ type Options struct {
 	Shares     Shares
 	Runtime    runtimeapi.RuntimeServiceClient
 	Images     runtimeapi.ImageServiceClient
-	Cgroups    Cgroups
-	Paths      Paths
+	// Discard ends what still runs of a container that has ended as the runtime
+	// has it; nil means that there never is any.
+	Discard func(ctx context.Context, container string) error
+	Cgroups Cgroups
+	Paths   Paths
 	// Isolation keeps the groups apart.
 	Isolation Isolation
 	// MountMemory mounts a file system in memory at a directory; nil means tmpfs.
@@ -91,13 +94,16 @@ func New(o Options) *Service {
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	watcher := newWatcher(o.Runtime, o.Log)
 	s.engine = &engine{cri: o.Runtime, images: o.Images, watcher: watcher, cgroups: o.Cgroups, shares: o.Shares, paths: o.Paths, isolation: o.Isolation,
-		resolver: o.Resolver, registry: o.Registry, mountMemory: o.MountMemory, dial: o.Dial, log: o.Log}
+		resolver: o.Resolver, registry: o.Registry, mountMemory: o.MountMemory, dial: o.Dial, discard: o.Discard, log: o.Log}
 	s.engine.expose = s.expose
 	if s.engine.mountMemory == nil {
 		s.engine.mountMemory = mountTmpfs
 	}
 	if s.engine.dial == nil {
 		s.engine.dial = dialIn
+	}
+	if s.engine.discard == nil {
+		s.engine.discard = func(context.Context, string) error { return nil }
 	}
 	s.running.Go(func() { watcher.run(s.ctx) })
 	s.running.Go(func() { s.rotateLogs(s.ctx) })

@@ -88,8 +88,8 @@ func (w *worker) notStarted(err error) *exit {
 // another one for the same run. It returns an error when ctx is done before.
 func (w *worker) forget(ctx context.Context, id string) error {
 	for {
-		_, err := w.d.engine.cri.RemoveContainer(ctx, &runtimeapi.RemoveContainerRequest{ContainerId: id})
-		if err = ignoreNotFound(err); err == nil {
+		err := w.d.engine.removeContainer(ctx, id)
+		if err == nil {
 			err = w.d.engine.removeLog(w.d.uid, w.c.Name, w.attempt)
 		}
 		if err == nil {

@@ -9,8 +9,8 @@ import (
 )
 
 // TestAStartThatWasCutShortIsNoEnd leaves a container as the runtime does when
-// the daemon dies while it is being started. It was never started, and so
-// even one that is never restarted has still to run.
+// the daemon dies while it is being started: it has ended, says the runtime,
+// and something of it runs. Even one that is never restarted has still to run.
 func TestAStartThatWasCutShortIsNoEnd(t *testing.T) {
 	w := newWorld(t)
 	c := w.operate(t)
@@ -23,6 +23,7 @@ func TestAStartThatWasCutShortIsNoEnd(t *testing.T) {
 	first := w.runtime.latest("job")
 	w.runtime.mu.Lock()
 	first.refuse("failed to create containerd task: context canceled")
+	first.undead = true
 	w.runtime.mu.Unlock()
 
 	again := w.operate(t)
@@ -36,6 +37,22 @@ func TestAStartThatWasCutShortIsNoEnd(t *testing.T) {
 	}
 	if _, containers := w.runtime.left(); containers != 1 {
 		t.Errorf("there are %d containers", containers)
+	}
+}
+
+// TestAGroupOfWhichSomethingRunsIsRemoved deletes a group with such a container.
+func TestAGroupOfWhichSomethingRunsIsRemoved(t *testing.T) {
+	w := newWorld(t)
+	c := w.operate(t)
+	c.create(t, "web", sdkGroup(sdkContainer("web")))
+	latest := w.runtime.latest("web")
+	w.runtime.mu.Lock()
+	w.runtime.containers["cut"] = &fakeContainer{sandbox: latest.sandbox, config: latest.config, undead: true,
+		status: &runtimeapi.ContainerStatus{Id: "cut", State: runtimeapi.ContainerState_CONTAINER_EXITED}}
+	w.runtime.mu.Unlock()
+	c.delete(t, "web")
+	if sandboxes, containers := w.runtime.left(); sandboxes != 0 || containers != 0 {
+		t.Errorf("%d sandboxes and %d containers are left", sandboxes, containers)
 	}
 }
 

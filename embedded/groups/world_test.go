@@ -165,7 +165,7 @@ func newWorld(t *testing.T) *world {
 	t.Cleanup(func() { w.store.Close() })
 	cri, images := w.runtime.serve(t)
 	w.options = Options{
-		Store: w.store, Identities: w.identities, Shares: fakeShares{w.dir}, Runtime: cri, Images: images, Cgroups: w.cgroups,
+		Store: w.store, Identities: w.identities, Shares: fakeShares{w.dir}, Runtime: cri, Images: images, Discard: w.runtime.discard, Cgroups: w.cgroups,
 		Paths:       Paths{Volumes: filepath.Join(w.dir, "volumes"), Logs: filepath.Join(w.dir, "logs"), Memory: filepath.Join(w.dir, "memory")},
 		MountMemory: func(string) error { return nil }, Network: w.network, Zone: w.zone, Resolver: netip.MustParseAddr("10.77.0.1"),
 		PublishOn: netip.MustParseAddr("127.0.0.1"), Location: "local", Tenant: testTenant, DNSSuffix: "azurecontainer.io", Registry: "frankenetes.internal",
