@@ -15,9 +15,14 @@ import (
 // is just being made or removed looks the same for a moment: only what is there
 // at two looks is left for good. All of it has names that never come back.
 
-// tidyEvery is far more than it takes to make or to remove any of it. Should
-// it not be, a call fails that would have taken as long, and is made again.
-const tidyEvery = 20 * time.Second
+// The times between two looks double from the first to the last: most is left
+// by a daemon that has died, and so is there when the next one starts. They are
+// more than it takes to make or to remove any of it. Should they not be, a call
+// fails that would have taken as long, and is made again.
+const (
+	tidySoon  = 5 * time.Second
+	tidyEvery = time.Minute
+)
 
 // remains are things that nobody may have any more, by their names.
 type remains struct {
@@ -36,11 +41,11 @@ func (r *Runtime) keepTidy(ctx context.Context) {
 		{list: func(context.Context) ([]string, error) { return o.strayShims() }, remove: func(_ context.Context, id string) error { return o.endShim(id) }},
 		{list: func(context.Context) ([]string, error) { return o.temporaryMounts() }, remove: func(_ context.Context, dir string) error { return removeTemporary(dir) }},
 	}
-	for {
+	for wait := tidySoon; ; wait = min(2*wait, tidyEvery) {
 		select {
 		case <-ctx.Done():
 			return
-		case <-time.After(tidyEvery):
+		case <-time.After(wait):
 		}
 		for _, each := range all {
 			removed, err := each.tidy(ctx)
