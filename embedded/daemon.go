@@ -300,7 +300,7 @@ func (d *daemon) startGroups() {
 	d.cgroups = groups.NewCgroups("/frankenetes-" + o.id())
 	d.groups = groups.New(groups.Options{
 		Store: d.store, Identities: d.authority, Shares: d.storage,
-		Runtime: d.runtime.CRI(), Images: d.runtime.Images(), Cgroups: d.cgroups,
+		Runtime: d.runtime.CRI(), Images: d.runtime.Images(), Discard: d.runtime.Discard, Cgroups: d.cgroups,
 		Paths:     groups.Paths{Volumes: o.in("volumes"), Logs: o.in("logs"), Memory: o.state() + "/m"},
 		Isolation: d.isolation, Network: d.network, Subnets: subnets{d.networks}, Zone: d.zone, Resolver: network.ServiceAddress, PublishOn: loopback,
 		Location: o.Location, DNSSuffix: dnsSuffix, Tenant: d.settings.Tenant, Registry: domain, Catalog: catalog{d.images}, Log: o.Log,

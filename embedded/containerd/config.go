@@ -6,14 +6,11 @@ package containerd
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"text/template"
-
-	"golang.org/x/sys/unix"
 )
 
 // Namespace is the containerd namespace in which its CRI plugin keeps images
@@ -47,33 +44,13 @@ func (o Options) LogFile() string { return filepath.Join(o.Root, "containerd.log
 // InUse reports whether containers are there that an earlier containerd with
 // this state directory ran: each has a directory for its shim.
 func (o Options) InUse() bool {
-	tasks, err := os.ReadDir(filepath.Join(o.State, "io.containerd.runtime.v2.task", Namespace))
+	tasks, err := os.ReadDir(o.tasks())
 	return err == nil && len(tasks) > 0
 }
 
-// temporary is where containerd mounts layers for a moment.
-func (o Options) temporary() string { return filepath.Join(o.State, "t") }
-
-// clearTemporary makes the directory for such mounts, without those that a
-// containerd has left that was killed.
-func (o Options) clearTemporary() error {
-	left, err := filepath.Glob(filepath.Join(o.temporary(), "*"))
-	if err != nil {
-		return fmt.Errorf("look for temporary mounts of containerd: %w", err)
-	}
-	for _, dir := range left {
-		if err := unix.Unmount(dir, unix.MNT_DETACH); err != nil && !errors.Is(err, unix.EINVAL) {
-			return fmt.Errorf("unmount %s: %w", dir, err)
-		}
-		// Only what is empty: below a mount of a mount there would be layers.
-		if err := os.Remove(dir); err != nil && !errors.Is(err, unix.ENOTEMPTY) {
-			return fmt.Errorf("remove temporary directory of containerd: %w", err)
-		}
-	}
-	if err := os.MkdirAll(o.temporary(), 0o700); err != nil {
-		return fmt.Errorf("make temporary directory of containerd: %w", err)
-	}
-	return nil
+// tasks is the directory of those directories.
+func (o Options) tasks() string {
+	return filepath.Join(o.State, "io.containerd.runtime.v2.task", Namespace)
 }
 
 func (o Options) configFile() string { return filepath.Join(o.Root, "config.toml") }

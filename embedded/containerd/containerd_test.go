@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"strings"
@@ -43,11 +44,15 @@ func (version) Version(context.Context, *runtimeapi.VersionRequest) (*runtimeapi
 
 // standIn serves on the configuration's socket, says that it is ready, and
 // ends on SIGTERM. A file named broken beside the configuration keeps it from
-// starting.
+// starting, one named slow lets it start for ever.
 func standIn(configFile string) error {
 	if _, err := os.Stat(filepath.Join(filepath.Dir(configFile), "broken")); err == nil {
 		fmt.Fprintln(os.Stderr, "this containerd begins")
 		return errors.New("this containerd is broken")
+	}
+	if _, err := os.Stat(filepath.Join(filepath.Dir(configFile), "slow")); err == nil {
+		fmt.Println("starting")
+		select {}
 	}
 	var c config.Config
 	if err := config.LoadConfig(context.Background(), configFile, &c); err != nil {
@@ -213,6 +218,122 @@ func TestAContainerdThatDoesNotStart(t *testing.T) {
 	o.Tools = t.TempDir()
 	if _, err := Start(t.Context(), o); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("without the program: %v", err)
+	}
+}
+
+// TestAContainerdThatWasStartingIsEnded starts one whose daemon dies before it
+// listens. The next daemon would not find it, and it would never end.
+func TestAContainerdThatWasStartingIsEnded(t *testing.T) {
+	o := options(t)
+	if err := o.write(); err != nil {
+		t.Fatal(err)
+	}
+	slow := filepath.Join(o.Root, "slow")
+	if err := os.WriteFile(slow, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	stray := exec.Command(filepath.Join(o.Tools, "containerd"), "--config", o.configFile())
+	says, err := stray.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := stray.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer stray.Process.Kill()
+	if _, err := says.Read(make([]byte, 1)); err != nil { // until it has begun
+		t.Fatal(err)
+	}
+	if err := os.Remove(slow); err != nil {
+		t.Fatal(err)
+	}
+	r := start(t, o)
+	if err := stray.Wait(); err == nil || r.Adopted() {
+		t.Errorf("the one that was starting: %v; adopted %v", err, r.Adopted())
+	}
+	if err := r.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestShimsThatContainerdHasForgottenAreEnded runs programs that look like shims:
+// one with a directory, one without, and one of another containerd.
+func TestShimsThatContainerdHasForgottenAreEnded(t *testing.T) {
+	o := options(t)
+	shim := func(id, address string) *exec.Cmd {
+		cmd := exec.Command("sh", "-c", "read line", "shim", "-namespace", Namespace, "-id", id, "-address", address)
+		if _, err := cmd.StdinPipe(); err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
+		return cmd
+	}
+	known, forgotten, foreign := shim("known", o.Socket()), shim("forgotten", o.Socket()), shim("foreign", "/elsewhere.sock")
+	if err := os.MkdirAll(filepath.Join(o.tasks(), "known"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	runs := func(cmd *exec.Cmd) bool {
+		p, err := watch(cmd.Process.Pid, notOurs)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer unix.Close(p.fd)
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(p.fd), Events: unix.POLLIN}}, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n == 0
+	}
+	strays, err := o.strayShims()
+	if err != nil || len(strays) != 1 || strays[0] != "forgotten" {
+		t.Fatalf("strays: %v, %v", strays, err)
+	}
+	if err := o.endShim("forgotten"); err != nil {
+		t.Fatal(err)
+	}
+	if runs(forgotten) || !runs(known) || !runs(foreign) {
+		t.Errorf("forgotten runs: %v, known: %v, foreign: %v", runs(forgotten), runs(known), runs(foreign))
+	}
+	if err := o.endShims(); err != nil {
+		t.Fatal(err)
+	}
+	if runs(known) || !runs(foreign) {
+		t.Errorf("after the end: known runs: %v, foreign: %v", runs(known), runs(foreign))
+	}
+}
+
+func TestRemainsGoAtTheSecondLook(t *testing.T) {
+	there := []string{"left", "in use"}
+	var removed []string
+	m := remains{
+		list:   func(context.Context) ([]string, error) { return there, nil },
+		remove: func(_ context.Context, name string) error { removed = append(removed, name); return nil },
+	}
+	for _, next := range [][]string{{"left", "other"}, {"other"}, nil} {
+		if _, err := m.tidy(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		there = next
+	}
+	if got := strings.Join(removed, " "); got != "left other" {
+		t.Errorf("removed: %s", got)
+	}
+}
+
+func TestTemporaryDirectoriesGoBeforeAStart(t *testing.T) {
+	o := options(t)
+	left := filepath.Join(o.temporary(), "left")
+	if err := os.MkdirAll(left, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := o.clearTemporary(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(left); !os.IsNotExist(err) {
+		t.Errorf("it is still there: %v", err)
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -45,7 +46,7 @@ func find(socket string) (*process, error) {
 	}); err != nil || optErr != nil {
 		return nil, fmt.Errorf("look for a running containerd: %w", errors.Join(err, optErr))
 	}
-	return watch(int(peer.Pid))
+	return watch(int(peer.Pid), notOurs)
 }
 
 // launch starts containerd in a session of its own, so that it and its
@@ -74,17 +75,14 @@ func launch(ctx context.Context, o Options) (*process, error) {
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start containerd: %w", err)
 	}
-	p, err := watch(cmd.Process.Pid)
-	if err == nil {
-		err = denyCores(cmd.Process.Pid)
-	}
+	p, err := watch(cmd.Process.Pid, func() { _ = cmd.Wait() }) // its log says why it ended
 	if err != nil {
 		return nil, errors.Join(err, cmd.Process.Kill(), cmd.Wait())
 	}
-	go func() {
-		<-p.done
-		_ = cmd.Wait() // reaps; its log says why it ended
-	}()
+	if err := denyCores(cmd.Process.Pid); err != nil {
+		p.kill()
+		return nil, err
+	}
 	if err := p.awaitReady(ctx, ready); err != nil {
 		p.kill()
 		return nil, fmt.Errorf("start containerd: %w; it said: %s", err, lastLine(o.LogFile()))
@@ -136,8 +134,11 @@ func (p *process) awaitReady(ctx context.Context, conn *net.UnixConn) error {
 	}
 }
 
-// watch follows a process, which need not be a child.
-func watch(pid int) (*process, error) {
+// notOurs reaps a process that is no child: somebody else will.
+func notOurs() {}
+
+// watch follows a process. One that is a child is reaped when it has ended.
+func watch(pid int, reap func()) (*process, error) {
 	fd, err := unix.PidfdOpen(pid, 0)
 	if err != nil {
 		return nil, fmt.Errorf("watch process %d: %w", pid, err)
@@ -148,11 +149,40 @@ func watch(pid int) (*process, error) {
 		for {
 			_, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, -1)
 			if !errors.Is(err, unix.EINTR) {
-				return
+				break
 			}
 		}
+		reap()
 	}()
 	return p, nil
+}
+
+// over reports whether the process has ended.
+func (p *process) over() bool {
+	select {
+	case <-p.done:
+		return true
+	default:
+		return false
+	}
+}
+
+// onEnd calls fn when the process has ended. Call the function that it returns
+// when that is of no interest any more.
+func (p *process) onEnd(fn func()) (forget func()) {
+	forgotten := make(chan struct{})
+	var waiting sync.WaitGroup
+	waiting.Go(func() {
+		select {
+		case <-p.done:
+			fn()
+		case <-forgotten:
+		}
+	})
+	return func() {
+		close(forgotten)
+		waiting.Wait()
+	}
 }
 
 // signal sends a signal; a process that has ended is no error.

@@ -35,8 +35,8 @@ type Runtime struct {
 	client  *client.Client
 	adopted bool
 
-	cancel context.CancelFunc
-	ended  chan struct{}
+	cancel  context.CancelFunc
+	running sync.WaitGroup
 
 	mu      sync.Mutex
 	current *process
@@ -54,12 +54,18 @@ func Start(ctx context.Context, o Options) (*Runtime, error) {
 	}
 	adopted := p != nil
 	if !adopted {
+		if err := o.endStarting(); err != nil {
+			return nil, err
+		}
 		if p, err = launch(ctx, o); err != nil {
 			return nil, err
 		}
 	}
-	r := &Runtime{options: o, log: o.Log, current: p, adopted: adopted, ended: make(chan struct{})}
+	r := &Runtime{options: o, log: o.Log, current: p, adopted: adopted}
 	if err := r.connect(ctx); err != nil {
+		if adopted && p.over() {
+			return Start(ctx, o) // it was about to end when it was found
+		}
 		if !adopted {
 			p.kill()
 		}
@@ -67,7 +73,8 @@ func Start(ctx context.Context, o Options) (*Runtime, error) {
 	}
 	var watchCtx context.Context
 	watchCtx, r.cancel = context.WithCancel(context.WithoutCancel(ctx))
-	go r.keepAlive(watchCtx)
+	r.running.Go(func() { r.keepAlive(watchCtx) })
+	r.running.Go(func() { r.keepTidy(watchCtx) })
 	return r, nil
 }
 
@@ -87,7 +94,10 @@ func (r *Runtime) connect(ctx context.Context) error {
 		return errors.Join(fmt.Errorf("connect to containerd: %w", err), conn.Close())
 	}
 	r.conn, r.client = conn, c
-	// An adopted containerd may still be starting; this waits for its socket.
+	// An adopted containerd may still be starting; this waits for it.
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer r.current.onEnd(cancel)()
 	if _, err := r.CRI().Version(ctx, &runtimeapi.VersionRequest{}, grpc.WaitForReady(true)); err != nil {
 		return errors.Join(fmt.Errorf("ask containerd for its version: %w", err), conn.Close())
 	}
@@ -122,7 +132,6 @@ func (r *Runtime) Version(ctx context.Context) (string, error) {
 
 // keepAlive starts containerd again whenever it ends.
 func (r *Runtime) keepAlive(ctx context.Context) {
-	defer close(r.ended)
 	for {
 		select {
 		case <-ctx.Done():
@@ -160,7 +169,7 @@ func (r *Runtime) process() *process {
 // Release stops looking after containerd and leaves it running.
 func (r *Runtime) Release() error {
 	r.cancel()
-	<-r.ended
+	r.running.Wait()
 	if err := r.client.Close(); err != nil {
 		return fmt.Errorf("disconnect from containerd: %w", err)
 	}
@@ -181,7 +190,7 @@ func (r *Runtime) Stop(ctx context.Context) error {
 	case <-ctx.Done():
 	}
 	p.kill()
-	err = errors.Join(err, r.options.clearTemporary())
+	err = errors.Join(err, r.options.endShims(), r.options.clearTemporary())
 	_ = os.Remove(r.options.Socket())
 	_ = os.Remove(r.options.Socket() + ".ttrpc")
 	return err

@@ -93,14 +93,29 @@ func (s *Service) restart(ctx context.Context, r *arm.Request) (*arm.Response, e
 	})
 }
 
-// settled waits, for as long as operations wait for each other, until the
-// group's deployment has come up or failed: what is in transition cannot be
-// stopped.
+// settled waits until the group's deployment has come up or failed: what is in
+// transition cannot be stopped.
 func settled(ctx context.Context, d *deployment) error {
+	return within(ctx, d, d.status.provisioned)
+}
+
+// finished waits until nothing is left of a group whose containers have all
+// ended: before, what is to be done with it could not be told.
+func finished(ctx context.Context, g *group) error {
+	d := g.live()
+	if d == nil || !d.hasEnded() {
+		return nil
+	}
+	return within(ctx, d, d.done)
+}
+
+// within waits for something of a deployment, for as long as operations wait
+// for each other.
+func within(ctx context.Context, d *deployment, something <-chan struct{}) error {
 	wait := time.NewTimer(patience)
 	defer wait.Stop()
 	select {
-	case <-d.status.provisioned:
+	case <-something:
 		return nil
 	case <-d.done:
 		return nil
@@ -109,6 +124,12 @@ func settled(ctx context.Context, d *deployment) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+}
+
+// hasEnded reports whether every container has ended for good.
+func (d *deployment) hasEnded() bool {
+	state := groupState(d.group, d.status.snapshot())
+	return state == succeeded || state == failed
 }
 
 // act runs an action with the group's lock, to its end even if the client goes away.
@@ -122,5 +143,9 @@ func (s *Service) act(ctx context.Context, r *arm.Request, do func(context.Conte
 	if err != nil {
 		return nil, err
 	}
-	return do(context.WithoutCancel(ctx), g)
+	ctx = context.WithoutCancel(ctx)
+	if err := finished(ctx, g); err != nil {
+		return nil, err
+	}
+	return do(ctx, g)
 }

@@ -85,13 +85,8 @@ func (s *Service) adoptGroup(ctx context.Context, g *group, found *found) {
 	r := &g.record
 	var err error
 	runs := found != nil && !r.Stopped && r.Result == nil
-	exited := false
 	if runs {
-		// Asked before the deployment has it, which asks anew.
-		if err = found.list(ctx, s.engine); err == nil {
-			exited = found.allExited()
-			err = s.join(g)
-		}
+		err = s.join(g)
 	}
 	if !runs || err != nil {
 		if err = errors.Join(err, s.engine.removeDeployment(ctx, r.UID, 0)); err != nil {
@@ -99,9 +94,14 @@ func (s *Service) adoptGroup(ctx context.Context, g *group, found *found) {
 		}
 		return
 	}
+	// Asked before the deployment has it, which asks anew.
+	if err := found.list(ctx, s.engine); err != nil {
+		s.options.Log.Error("group is not asked whether it has ended", "group", g.key, "error", err)
+	}
+	ending := r.Group.Properties.RestartPolicy != always && found.allExited()
 	s.deploy(g, found)
 	d := g.live()
-	if d == nil || r.Group.Properties.RestartPolicy == always || !exited {
+	if d == nil || !ending {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, settleTime)
@@ -112,8 +112,11 @@ func (s *Service) adoptGroup(ctx context.Context, g *group, found *found) {
 	}
 }
 
-// allExited reports whether no container runs or is about to.
+// allExited reports whether there were containers and none runs or is about to.
 func (f *found) allExited() bool {
+	if len(f.containers) == 0 {
+		return false
+	}
 	for _, c := range f.containers {
 		if c.State != runtimeapi.ContainerState_CONTAINER_EXITED {
 			return false
@@ -129,14 +132,12 @@ func (d *deployment) adoptSandbox(ctx context.Context, f *found) error {
 	if d.cgroup, err = d.engine.cgroups.Create(d.uid, float64(cpu), float64(memory)); err != nil {
 		return err
 	}
-	d.ids = f.ids
 	if err := f.list(ctx, d.engine); err != nil {
 		return err
 	}
 	if err := d.engine.endOld(ctx, f); err != nil {
 		return err
 	}
-	d.setSandbox(f.sandbox)
 	return d.tellAddress(ctx)
 }
 

@@ -2,12 +2,16 @@ package groups
 
 import (
 	"errors"
+	"os"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/to"
 	aci "github.com/Azure/azure-sdk-for-go/sdk/resourcemanager/containerinstance/armcontainerinstance/v2"
+	"github.com/google/go-cmp/cmp"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 
 	"frankenetes.dev/embedded/store"
@@ -143,6 +147,83 @@ func TestRemainsAreSwept(t *testing.T) {
 	}
 }
 
+// TestAdoptionLeavesFilesAlone adopts a container that may be reading its secret.
+func TestAdoptionLeavesFilesAlone(t *testing.T) {
+	w := newWorld(t)
+	c := w.operate(t)
+	web := sdkGroup(sdkContainer("web"))
+	web.Properties.Volumes = []*aci.Volume{{Name: to.Ptr("secret"), Secret: map[string]*string{"word": to.Ptr("b3Blbg==")}}}
+	c.create(t, "web", web)
+	var times []time.Time
+	written := time.Unix(1, 0)
+	files := func() []string {
+		hosts, _ := filepath.Glob(filepath.Join(w.dir, "volumes", "*", ".hosts"))
+		secrets, _ := filepath.Glob(filepath.Join(w.dir, "memory", "*", "secret", "word"))
+		return append(hosts, secrets...)
+	}
+	for _, file := range files() {
+		if err := os.Chtimes(file, written, written); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := c.service.Release(); err != nil {
+		t.Fatal(err)
+	}
+	w.operate(t)
+	w.runtime.finish(t, "web", 1, "")
+	w.runtime.await(t, "the second run", func() bool { r := w.runtime.running("web"); return r != nil && r.config.Metadata.Attempt == 1 })
+	for _, file := range files() {
+		info, err := os.Stat(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		times = append(times, info.ModTime())
+	}
+	if diff := cmp.Diff([]time.Time{written, written}, times, cmp.Comparer(time.Time.Equal)); diff != "" {
+		t.Errorf("files were written again: %s", diff)
+	}
+}
+
+// TestStraysAreSwept has sandboxes come to be that a daemon had asked for
+// before it died: of a group that is no more, of one that has ended, and
+// another one of a group that runs.
+func TestStraysAreSwept(t *testing.T) {
+	w := newWorld(t)
+	c := w.operate(t)
+	c.create(t, "web", sdkGroup(sdkContainer("web")))
+	job := sdkGroup(sdkContainer("job"))
+	job.Properties.RestartPolicy = to.Ptr(aci.ContainerGroupRestartPolicyNever)
+	c.create(t, "job", job)
+	w.runtime.finish(t, "job", 6, "")
+	c.eventually(t, "job", "failed", func(g *aci.ContainerGroup) bool { return state(g) == "Failed" })
+	if d := c.service.get(groupKey(testSub, "rg", "job")).live(); d != nil {
+		<-d.done
+	}
+	uidOf := func(name string) string {
+		var r record
+		if err := w.store.Get(kind, groupKey(testSub, "rg", name), &r); err != nil {
+			t.Fatal(err)
+		}
+		return r.UID
+	}
+	for name, uid := range map[string]string{"gone": "0123", "job": uidOf("job"), "web": uidOf("web")} {
+		_, err := w.options.Runtime.RunPodSandbox(t.Context(), &runtimeapi.RunPodSandboxRequest{Config: &runtimeapi.PodSandboxConfig{
+			Metadata: &runtimeapi.PodSandboxMetadata{Name: "stray"}, Labels: map[string]string{labelGroup: groupKey(testSub, "rg", name), labelUID: uid}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := c.service.sweepStrays(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if sandboxes, containers := w.runtime.left(); sandboxes != 1 || containers != 1 || w.runtime.latest("web") == nil {
+		t.Errorf("%d sandboxes and %d containers are left", sandboxes, containers)
+	}
+	if _, err := os.Stat(filepath.Join(w.dir, "logs", uidOf("job"))); err != nil {
+		t.Errorf("the log of the job is gone: %v", err)
+	}
+}
+
 func TestAGroupThatIsDeletedAsItEndsStaysDeleted(t *testing.T) {
 	w := newWorld(t)
 	ending, goOn := make(chan struct{}, 10), make(chan struct{})
@@ -173,6 +254,75 @@ func TestAGroupThatIsDeletedAsItEndsStaysDeleted(t *testing.T) {
 	<-gone
 	if err := w.store.Get(kind, groupKey(testSub, "rg", "job"), &r); !errors.Is(err, store.ErrNotFound) {
 		t.Errorf("its record is there again: %v", err)
+	}
+}
+
+// TestWhatIsUnderWayIsOnRecord looks at the record at the moment when a daemon
+// that dies would leave containers behind, half taken down.
+func TestWhatIsUnderWayIsOnRecord(t *testing.T) {
+	w := newWorld(t)
+	ending, goOn := make(chan struct{}), make(chan struct{})
+	w.runtime.removing = func() {
+		ending <- struct{}{}
+		<-goOn
+	}
+	c := w.operate(t)
+	var r record
+	read := func(name string) error { return w.store.Get(kind, groupKey(testSub, "rg", name), &r) }
+
+	job := sdkGroup(sdkContainer("job"))
+	job.Properties.RestartPolicy = to.Ptr(aci.ContainerGroupRestartPolicyNever)
+	c.create(t, "job", job)
+	w.runtime.finish(t, "job", 6, "")
+	<-ending
+	if err := read("job"); err != nil || r.Result == nil || *r.Result.Containers["job"].Current.ExitCode != 6 {
+		t.Errorf("the result of a group that is taken down is %v, %v", r.Result, err)
+	}
+	goOn <- struct{}{}
+
+	c.create(t, "web", sdkGroup(sdkContainer("web")))
+	gone := make(chan struct{})
+	go func() {
+		defer close(gone)
+		c.delete(t, "web")
+	}()
+	<-ending
+	if err := read("web"); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("the record of a group that is being deleted: %v", err)
+	}
+	goOn <- struct{}{}
+	<-gone
+}
+
+// TestAGroupThatRunsKeepsItsAddress lets groups resume that had an address
+// before another one got it, which runs.
+func TestAGroupThatRunsKeepsItsAddress(t *testing.T) {
+	w := newWorld(t)
+	c := w.operate(t)
+	c.create(t, "runs", sdkGroup(sdkContainer("runs")))
+	if err := c.service.Release(); err != nil {
+		t.Fatal(err)
+	}
+	before := w.runtime.latest("runs")
+	var r record
+	if err := w.store.Get(kind, groupKey(testSub, "rg", "runs"), &r); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"a", "b", "c", "d", "e", "f", "g", "h"} {
+		r.UID, r.Group.Name = name, name
+		if err := w.store.Put(kind, groupKey(testSub, "rg", name), r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.network = newFakeNetwork() // as a new daemon's is
+	w.options.Network = w.network
+	again := w.operate(t)
+	again.eventually(t, "a", "running", func(g *aci.ContainerGroup) bool { return state(g) == "Running" })
+	again.eventually(t, "runs", "running", func(g *aci.ContainerGroup) bool { return state(g) == "Running" })
+	w.runtime.mu.Lock()
+	defer w.runtime.mu.Unlock()
+	if w.runtime.containers[before.status.Id] != before {
+		t.Error("the group that ran was deployed anew")
 	}
 }
 

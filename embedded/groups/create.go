@@ -6,8 +6,6 @@ import (
 	"path/filepath"
 	"strconv"
 
-	"google.golang.org/grpc/codes"
-	grpcstatus "google.golang.org/grpc/status"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 )
 
@@ -34,9 +32,12 @@ func (w *worker) create(ctx context.Context) (string, error) {
 		if ctx.Err() != nil {
 			return "", ctx.Err()
 		}
+		if id := w.made(ctx); id != "" {
+			return id, nil
+		}
 		w.waits("CreateContainerError: " + reason(err))
 		w.event(warning, "Failed", "Error: "+reason(err))
-		if !sleep(ctx, pause.after(0)+backOffFirst) {
+		if !sleep(ctx, max(pause.after(0), lookAgain)) {
 			return "", ctx.Err()
 		}
 	}
@@ -58,6 +59,25 @@ func (w *worker) createOnce(ctx context.Context, image string) (string, error) {
 	}
 	w.event(normal, "Created", "Created container")
 	return r.ContainerId, nil
+}
+
+// made returns the container that is there for the run although nobody was
+// told: the runtime died before it answered, or the daemon that had asked.
+func (w *worker) made(ctx context.Context) string {
+	r, err := w.d.engine.cri.ListContainers(ctx, &runtimeapi.ListContainersRequest{Filter: &runtimeapi.ContainerFilter{
+		PodSandboxId:  w.d.sandboxID(),
+		LabelSelector: map[string]string{labelContainer: w.c.Name},
+		State:         &runtimeapi.ContainerStateValue{State: runtimeapi.ContainerState_CONTAINER_CREATED},
+	}})
+	if err != nil {
+		return "" // it is asked to make it once more
+	}
+	for _, c := range r.Containers {
+		if c.Metadata.Attempt == w.attempt {
+			return c.Id
+		}
+	}
+	return ""
 }
 
 // config describes one run of the container to the runtime.
@@ -191,8 +211,7 @@ func (w *worker) forgetOld(ctx context.Context) {
 		if c.Metadata.Attempt+keptRuns > w.attempt {
 			continue
 		}
-		_, err := w.d.engine.cri.RemoveContainer(ctx, &runtimeapi.RemoveContainerRequest{ContainerId: c.Id})
-		if err != nil && grpcstatus.Code(err) != codes.NotFound {
+		if err := w.d.engine.removeContainer(ctx, c.Id); err != nil {
 			w.d.engine.log.Warn("old run is not removed", "group", w.d.key, "container", w.c.Name, "error", err)
 		}
 		err = w.d.engine.removeLog(w.d.uid, w.c.Name, c.Metadata.Attempt)

@@ -43,6 +43,8 @@ type deployment struct {
 	floor map[string]uint32
 	// address is told the address that the group has now, or an invalid one.
 	address func(netip.Addr)
+	// over puts it on record that every container has ended for good.
+	over func() error
 
 	cancel  context.CancelFunc
 	done    chan struct{} // closed when the goroutine has returned
@@ -61,6 +63,10 @@ type deployment struct {
 func (e *engine) deploy(ctx context.Context, d *deployment, found *found, ended func()) {
 	ctx, d.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	d.engine, d.done, d.started = e, make(chan struct{}), time.Now()
+	if found != nil { // from now on it is the deployment's own, however soon that is restarted
+		d.ids = found.ids
+		d.setSandbox(found.sandbox)
+	}
 	d.restore(found)
 	var keeping sync.WaitGroup
 	keep, kept := context.WithCancel(context.Background())
@@ -93,6 +99,11 @@ func (d *deployment) run(ctx context.Context, found *found) bool {
 		over := err == nil || errors.Is(err, errInitFailed)
 		if over {
 			d.status.provision(failed) // no effect when it had succeeded
+			// The record first: whoever is there when the daemon dies half
+			// way through takes the rest down.
+			if !d.recordEnd(ctx) {
+				return false
+			}
 		}
 		if downErr := d.takeDown(context.WithoutCancel(ctx), 0); downErr != nil {
 			d.engine.log.Error("group is not taken down", "group", d.key, "error", downErr)
@@ -106,6 +117,21 @@ func (d *deployment) run(ctx context.Context, found *found) bool {
 		}
 		d.status.again(d.group)
 		d.life++
+	}
+}
+
+// recordEnd puts the end on record, however long that takes on a full disk,
+// and reports false when ctx was done first.
+func (d *deployment) recordEnd(ctx context.Context) bool {
+	for {
+		err := d.over()
+		if err == nil {
+			return true
+		}
+		d.engine.log.Error("result of group is not stored", "group", d.key, "error", err)
+		if !sleep(ctx, lookAgain) {
+			return false
+		}
 	}
 }
 

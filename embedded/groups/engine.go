@@ -58,6 +58,9 @@ type engine struct {
 	// its address, or closes them. It is told of the containers that have a
 	// readiness probe; those of others are always open.
 	expose func(uid string, ready map[string]bool)
+	// discard ends what still runs of a container that has ended as the runtime
+	// has it.
+	discard func(ctx context.Context, container string) error
 	// dial connects to a TCP address in a network namespace.
 	dial func(ctx context.Context, netns, address string) (net.Conn, error)
 	// clones counts the runs of git.

@@ -36,9 +36,13 @@ type fakeRuntime struct {
 	script map[string]int32
 	// refuse is the error with which containers of that name cannot start.
 	refuse map[string]string
-	calls  []string
-	// removing, if set, is called before a sandbox is removed.
-	removing func()
+	// busy says how often one of that name is still being started for somebody
+	// else; then that is given up.
+	busy  map[string]int
+	calls []string
+	// removing, if set, is called before a sandbox is removed, listing before
+	// containers are listed.
+	removing, listing func()
 	// exec answers Exec.
 	exec func(*runtimeapi.ExecRequest) (*runtimeapi.ExecResponse, error)
 	// execSync says how a probe's command ends.
@@ -49,12 +53,14 @@ type fakeContainer struct {
 	status  *runtimeapi.ContainerStatus
 	sandbox string
 	config  *runtimeapi.ContainerConfig
+	// undead says that something of it runs although it has ended.
+	undead bool
 }
 
 func newFakeRuntime(images ...string) *fakeRuntime {
 	f := &fakeRuntime{sandboxes: map[string]*runtimeapi.PodSandbox{}, resolvers: map[string]*runtimeapi.DNSConfig{}, containers: map[string]*fakeContainer{},
 		listeners: map[chan *runtimeapi.ContainerEventResponse]struct{}{}, images: map[string]bool{},
-		script: map[string]int32{}, refuse: map[string]string{}}
+		script: map[string]int32{}, refuse: map[string]string{}, busy: map[string]int{}}
 	f.changed = sync.NewCond(&f.mu)
 	for _, i := range images {
 		f.images[i] = true
@@ -151,7 +157,7 @@ func (f *fakeRuntime) RemovePodSandbox(_ context.Context, r *runtimeapi.RemovePo
 		if c.sandbox != r.PodSandboxId {
 			continue
 		}
-		if c.status.State == runtimeapi.ContainerState_CONTAINER_RUNNING {
+		if c.status.State == runtimeapi.ContainerState_CONTAINER_RUNNING || c.undead {
 			return nil, grpcstatus.Error(codes.Unknown, "container is still running")
 		}
 		delete(f.containers, id)
@@ -185,6 +191,11 @@ func (f *fakeRuntime) ListPodSandbox(_ context.Context, r *runtimeapi.ListPodSan
 func (f *fakeRuntime) ListContainers(_ context.Context, r *runtimeapi.ListContainersRequest) (*runtimeapi.ListContainersResponse, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if f.listing != nil {
+		f.mu.Unlock()
+		f.listing()
+		f.mu.Lock()
+	}
 	list := &runtimeapi.ListContainersResponse{}
 	for id, c := range f.containers {
 		filter := r.GetFilter()
@@ -200,6 +211,11 @@ func (f *fakeRuntime) ListContainers(_ context.Context, r *runtimeapi.ListContai
 func (f *fakeRuntime) CreateContainer(_ context.Context, r *runtimeapi.CreateContainerRequest) (*runtimeapi.CreateContainerResponse, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	for _, c := range f.containers {
+		if c.sandbox == r.PodSandboxId && c.config.Metadata.Name == r.Config.Metadata.Name && c.config.Metadata.Attempt == r.Config.Metadata.Attempt {
+			return nil, grpcstatus.Error(codes.Unknown, "name is reserved")
+		}
+	}
 	id := f.id("container")
 	f.containers[id] = &fakeContainer{sandbox: r.PodSandboxId, config: r.Config, status: &runtimeapi.ContainerStatus{Id: id, Metadata: r.Config.Metadata}}
 	f.note("create %s/%d", r.Config.Metadata.Name, r.Config.Metadata.Attempt)
@@ -212,7 +228,14 @@ func (f *fakeRuntime) StartContainer(_ context.Context, r *runtimeapi.StartConta
 	c := f.containers[r.ContainerId]
 	name := c.config.Metadata.Name
 	f.note("start %s/%d", name, c.config.Metadata.Attempt)
+	if busy := f.busy[name]; busy > 0 {
+		if f.busy[name]--; f.busy[name] == 0 {
+			c.refuse("context canceled")
+		}
+		return nil, grpcstatus.Error(codes.Unknown, "failed to set starting state: container is already in starting state")
+	}
 	if why := f.refuse[name]; why != "" {
+		c.refuse(why)
 		return nil, grpcstatus.Error(codes.Unknown, why)
 	}
 	c.status.State, c.status.StartedAt = runtimeapi.ContainerState_CONTAINER_RUNNING, time.Now().UnixNano()
@@ -220,6 +243,11 @@ func (f *fakeRuntime) StartContainer(_ context.Context, r *runtimeapi.StartConta
 		f.end(c, code, "")
 	}
 	return &runtimeapi.StartContainerResponse{}, nil
+}
+
+// refuse is what becomes of a container that cannot be started.
+func (c *fakeContainer) refuse(why string) {
+	c.status.State, c.status.ExitCode, c.status.Reason, c.status.Message = runtimeapi.ContainerState_CONTAINER_EXITED, exitNotStarted, startError, why
 }
 
 // end makes a container end; the caller holds the mutex.
@@ -328,8 +356,21 @@ func (f *fakeRuntime) ExecSync(_ context.Context, r *runtimeapi.ExecSyncRequest)
 func (f *fakeRuntime) RemoveContainer(_ context.Context, r *runtimeapi.RemoveContainerRequest) (*runtimeapi.RemoveContainerResponse, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if c := f.containers[r.ContainerId]; c != nil && c.undead {
+		return nil, grpcstatus.Error(codes.FailedPrecondition, "cannot delete running task")
+	}
 	delete(f.containers, r.ContainerId)
 	return &runtimeapi.RemoveContainerResponse{}, nil
+}
+
+// discard ends what runs of a container that has ended.
+func (f *fakeRuntime) discard(_ context.Context, id string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if c := f.containers[id]; c != nil {
+		c.undead = false
+	}
+	return nil
 }
 
 func (f *fakeRuntime) ContainerStatus(_ context.Context, r *runtimeapi.ContainerStatusRequest) (*runtimeapi.ContainerStatusResponse, error) {
@@ -340,7 +381,7 @@ func (f *fakeRuntime) ContainerStatus(_ context.Context, r *runtimeapi.Container
 		return nil, grpcstatus.Error(codes.NotFound, "no such container")
 	}
 	copied := &runtimeapi.ContainerStatus{Id: c.status.Id, Metadata: c.status.Metadata, State: c.status.State, ExitCode: c.status.ExitCode,
-		Reason: c.status.Reason, StartedAt: c.status.StartedAt, FinishedAt: c.status.FinishedAt}
+		Reason: c.status.Reason, Message: c.status.Message, StartedAt: c.status.StartedAt, FinishedAt: c.status.FinishedAt}
 	return &runtimeapi.ContainerStatusResponse{Status: copied}, nil
 }
 

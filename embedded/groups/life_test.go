@@ -346,6 +346,67 @@ func TestStopAndStart(t *testing.T) {
 	w.runtime.await(t, "another run", func() bool { r := w.runtime.running("web"); return r != nil && r.status.Id != first })
 }
 
+// TestRestartsInQuickSuccession restarts a group that is just being restarted.
+// It keeps its sandbox, and so its directories.
+func TestRestartsInQuickSuccession(t *testing.T) {
+	w := newWorld(t)
+	c := w.operate(t)
+	c.create(t, "web", sdkGroup(sdkContainer("web")))
+	asked, goOn := make(chan struct{}, 10), make(chan struct{})
+	w.runtime.mu.Lock()
+	w.runtime.listing = func() {
+		asked <- struct{}{}
+		<-goOn
+	}
+	w.runtime.mu.Unlock()
+	restart := func() {
+		if _, err := c.groups.BeginRestart(t.Context(), "rg", "web", nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	restart()
+	<-asked // it is being taken over
+	restart()
+	close(goOn)
+	w.runtime.await(t, "the second run", func() bool { r := w.runtime.running("web"); return r != nil && r.config.Metadata.Attempt == 1 })
+	if history := w.runtime.history(); strings.Count(history, "run web") != 1 {
+		t.Errorf("another sandbox was made: %s", history)
+	}
+}
+
+// TestAGroupThatIsSeenToHaveEndedStarts asks for what is done with a group that
+// has ended as soon as it is seen to have, while it is still being taken down.
+func TestAGroupThatIsSeenToHaveEndedStarts(t *testing.T) {
+	w := newWorld(t)
+	ending, goOn := make(chan struct{}, 10), make(chan struct{})
+	w.runtime.removing = func() {
+		ending <- struct{}{}
+		<-goOn
+	}
+	c := w.operate(t)
+	job := sdkGroup(sdkContainer("job"))
+	job.Properties.RestartPolicy = to.Ptr(aci.ContainerGroupRestartPolicyNever)
+	c.create(t, "job", job)
+	for what, ask := range map[string]func() error{
+		"start":        func() error { _, err := c.groups.BeginStart(t.Context(), "rg", "job", nil); return err },
+		"put the same": func() error { _, err := c.groups.BeginCreateOrUpdate(t.Context(), "rg", "job", job, nil); return err },
+	} {
+		w.runtime.finish(t, "job", 6, "")
+		<-ending
+		if got := state(c.get(t, "job")); got != "Failed" {
+			t.Errorf("it is %s", got)
+		}
+		answered := make(chan error)
+		go func() { answered <- ask() }()
+		goOn <- struct{}{}
+		if err := <-answered; err != nil {
+			t.Errorf("%s: %v", what, err)
+		}
+		w.runtime.await(t, what, func() bool { return w.runtime.running("job") != nil })
+	}
+	close(goOn)
+}
+
 func TestTroubleBeforeTheFirstRun(t *testing.T) {
 	w := newWorld(t)
 	c := w.operate(t)

@@ -29,6 +29,9 @@ func (s *Service) put(ctx context.Context, r *arm.Request) (*arm.Response, error
 	// From here on the client may go away, the group is made.
 	ctx = context.WithoutCancel(ctx)
 	g, code := s.get(keyOf(r)), http.StatusOK
+	if err := finished(ctx, g); err != nil {
+		return nil, err
+	}
 	before := g.live()
 	s.name(spec, g.definition(), r.Var("sub"), r.Var("rg"))
 	if err := s.assignOwn(spec); err != nil {
@@ -204,15 +207,16 @@ func (s *Service) halt(ctx context.Context, g *group, uid string) error {
 	return nil
 }
 
-// remove ends a group and forgets it. The caller holds the group's lock.
+// remove forgets a group and ends it. The caller holds the group's lock. The
+// record goes first: a daemon that dies half way through has deleted the group,
+// and the next one takes down what is left of it.
 func (s *Service) remove(ctx context.Context, g *group) error {
-	g.mu.Lock()
-	g.removed = true
-	uid := g.record.UID
-	g.mu.Unlock()
+	uid, err := s.forget(g)
+	if err != nil {
+		return err
+	}
 	var work errgroup.Group
 	work.Go(func() error { return s.halt(ctx, g, uid) })
-	work.Go(func() error { return s.options.Store.Delete(kind, g.key) })
 	work.Go(func() error { return s.takeBackOwn(g.key, nil) })
 	if err := work.Wait(); err != nil {
 		return err
@@ -232,6 +236,18 @@ func (s *Service) remove(ctx context.Context, g *group) error {
 	s.mu.Unlock()
 	s.ledger.gone(g.key)
 	return s.engine.removeLogs(uid)
+}
+
+// forget removes the group's record, for good, and returns the name of its
+// deployment.
+func (s *Service) forget(g *group) (uid string, err error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if err := s.options.Store.Delete(kind, g.key); err != nil {
+		return "", fmt.Errorf("delete container group %s: %w", g.key, err)
+	}
+	g.removed = true
+	return g.record.UID, nil
 }
 
 // provisioned waits until the deployment that is current has come up or failed.

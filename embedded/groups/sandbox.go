@@ -157,7 +157,11 @@ func (e *engine) removeDeployment(ctx context.Context, uid string, grace time.Du
 	if err := stopping.Wait(); err != nil {
 		return fmt.Errorf("stop container: %w", err)
 	}
-	if err := e.removeSandboxes(ctx, selector); err != nil {
+	err = e.removeSandboxes(ctx, selector)
+	if err != nil && e.discardAll(ctx, selector) == nil { // what nobody saw being started
+		err = e.removeSandboxes(ctx, selector)
+	}
+	if err != nil {
 		return err
 	}
 	e.isolation.release(uid)
@@ -170,14 +174,43 @@ func (e *engine) removeSandboxes(ctx context.Context, selector map[string]string
 		return fmt.Errorf("list sandboxes: %w", err)
 	}
 	for _, s := range sandboxes.Items {
-		if _, err := e.cri.StopPodSandbox(ctx, &runtimeapi.StopPodSandboxRequest{PodSandboxId: s.Id}); ignoreNotFound(err) != nil {
-			return fmt.Errorf("stop sandbox: %w", err)
-		}
-		if _, err := e.cri.RemovePodSandbox(ctx, &runtimeapi.RemovePodSandboxRequest{PodSandboxId: s.Id}); ignoreNotFound(err) != nil {
-			return fmt.Errorf("remove sandbox: %w", err)
+		if err := e.removeSandbox(ctx, s.Id); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+func (e *engine) removeSandbox(ctx context.Context, id string) error {
+	if _, err := e.cri.StopPodSandbox(ctx, &runtimeapi.StopPodSandboxRequest{PodSandboxId: id}); ignoreNotFound(err) != nil {
+		return fmt.Errorf("stop sandbox: %w", err)
+	}
+	if _, err := e.cri.RemovePodSandbox(ctx, &runtimeapi.RemovePodSandboxRequest{PodSandboxId: id}); ignoreNotFound(err) != nil {
+		return fmt.Errorf("remove sandbox: %w", err)
+	}
+	return nil
+}
+
+// removeContainer removes a container that has ended.
+func (e *engine) removeContainer(ctx context.Context, id string) error {
+	if err := e.discard(ctx, id); err != nil {
+		return err
+	}
+	_, err := e.cri.RemoveContainer(ctx, &runtimeapi.RemoveContainerRequest{ContainerId: id})
+	return ignoreNotFound(err)
+}
+
+// discardAll ends what still runs of containers that have ended.
+func (e *engine) discardAll(ctx context.Context, selector map[string]string) error {
+	list, err := e.cri.ListContainers(ctx, &runtimeapi.ListContainersRequest{Filter: &runtimeapi.ContainerFilter{LabelSelector: selector}})
+	if err != nil {
+		return fmt.Errorf("list containers: %w", err)
+	}
+	var errs []error
+	for _, c := range list.Containers {
+		errs = append(errs, e.discard(ctx, c.Id))
+	}
+	return errors.Join(errs...)
 }
 
 func ignoreNotFound(err error) error {

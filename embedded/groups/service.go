@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -33,8 +32,11 @@ type Options struct {
 	Shares     Shares
 	Runtime    runtimeapi.RuntimeServiceClient
 	Images     runtimeapi.ImageServiceClient
-	Cgroups    Cgroups
-	Paths      Paths
+	// Discard ends what still runs of a container that has ended as the runtime
+	// has it; nil means that there never is any.
+	Discard func(ctx context.Context, container string) error
+	Cgroups Cgroups
+	Paths   Paths
 	// Isolation keeps the groups apart.
 	Isolation Isolation
 	// MountMemory mounts a file system in memory at a directory; nil means tmpfs.
@@ -99,13 +101,16 @@ func New(o Options) *Service {
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	watcher := newWatcher(o.Runtime, o.Log)
 	s.engine = &engine{cri: o.Runtime, images: o.Images, watcher: watcher, cgroups: o.Cgroups, shares: o.Shares, paths: o.Paths, isolation: o.Isolation,
-		resolver: o.Resolver, registry: o.Registry, private: privateImages{o.Store}, mountMemory: o.MountMemory, dial: o.Dial, log: o.Log}
+		resolver: o.Resolver, registry: o.Registry, private: privateImages{o.Store}, mountMemory: o.MountMemory, dial: o.Dial, discard: o.Discard, log: o.Log}
 	s.engine.expose = s.tellReadiness
 	if s.engine.mountMemory == nil {
 		s.engine.mountMemory = mountTmpfs
 	}
 	if s.engine.dial == nil {
 		s.engine.dial = dialIn
+	}
+	if s.engine.discard == nil {
+		s.engine.discard = func(context.Context, string) error { return nil }
 	}
 	s.running.Go(func() { watcher.run(s.ctx) })
 	s.running.Go(func() { s.rotateLogs(s.ctx) })
@@ -114,7 +119,13 @@ func New(o Options) *Service {
 
 // Resume takes over the groups that still run, starts those that should run
 // and do not, and removes what belongs to no group.
-func (s *Service) Resume(ctx context.Context) error { return s.resume(ctx, s.resumeGroup) }
+func (s *Service) Resume(ctx context.Context) error {
+	if err := s.resume(ctx, s.resumeGroup); err != nil {
+		return err
+	}
+	s.running.Go(func() { s.keepSweeping(s.ctx) })
+	return nil
+}
 
 // resume reads the groups and has each handled, with what the runtime has of it.
 func (s *Service) resume(ctx context.Context, handle func(context.Context, *group, *found)) error {
@@ -142,32 +153,17 @@ func (s *Service) resume(ctx context.Context, handle func(context.Context, *grou
 	if err := s.sweep(ctx, wanted, all); err != nil {
 		s.options.Log.Error("remains of groups that are no more are not removed", "error", err)
 	}
-	var starting sync.WaitGroup
-	for _, g := range s.groups {
-		starting.Go(func() { handle(ctx, g, ready[g.record.UID]) })
-	}
-	starting.Wait()
-	return nil
-}
-
-// sweep removes, side by side, what is left of groups that are no more.
-func (s *Service) sweep(ctx context.Context, wanted, inRuntime map[string]bool) error {
-	uids, err := s.engine.leftovers(wanted)
-	if err != nil {
-		return err
-	}
-	for uid := range inRuntime {
-		if !wanted[uid] && !slices.Contains(uids, uid) {
-			uids = append(uids, uid)
+	// Those that run have their addresses; nobody else may get one of them.
+	for _, runs := range []bool{true, false} {
+		var handling sync.WaitGroup
+		for _, g := range s.groups {
+			if found := ready[g.record.UID]; (found != nil) == runs {
+				handling.Go(func() { handle(ctx, g, found) })
+			}
 		}
+		handling.Wait()
 	}
-	var work errgroup.Group
-	for _, uid := range uids {
-		work.Go(func() error {
-			return errors.Join(s.engine.removeDeployment(ctx, uid, 0), s.engine.removeLogs(uid))
-		})
-	}
-	return work.Wait()
+	return nil
 }
 
 // resumeGroup deploys a group as an earlier daemon left it.
@@ -218,6 +214,7 @@ func (s *Service) deploy(g *group, found *found) {
 		d.status.setIP(g.place.Own().String())
 	}
 	d.address = func(addr netip.Addr) { s.moved(g, name, addr) }
+	d.over = func() error { return s.over(g, d) }
 	g.deployment = d
 	s.ledger.deployed(g.key, &spec)
 	g.record.Result, g.removed = nil, false
@@ -238,9 +235,26 @@ func (s *Service) moved(g *group, name string, addr netip.Addr) {
 	g.published.point(addr)
 }
 
-// ended keeps the result of a group whose containers have all ended.
-func (s *Service) ended(g *group, d *deployment) {
+// over puts the result of a group whose containers have all ended on record.
+func (s *Service) over(g *group, d *deployment) error {
 	result := d.status.snapshot()
+	result.IP = ""
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.deployment != d || g.record.UID != d.uid || g.record.Stopped || g.removed {
+		return nil // the record is ahead of it
+	}
+	next := g.record
+	next.Result = &result
+	if err := s.options.Store.Put(kind, g.key, next); err != nil {
+		return err
+	}
+	g.record = next
+	return nil
+}
+
+// ended takes note that nothing is left of a group that has ended.
+func (s *Service) ended(g *group, d *deployment) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.deployment != d {
@@ -250,19 +264,12 @@ func (s *Service) ended(g *group, d *deployment) {
 	if g.record.Stopped || g.record.UID != d.uid {
 		return // the record is ahead of it
 	}
-	g.record.Result = &result
 	s.leave(g.key, d.uid)
 	s.ledger.idle(g.key)
 	if name := d.group.fqdn(); name != "" {
 		s.options.Zone.Remove(name)
 	}
-	s.options.Log.Info("group has ended", "group", g.key, "state", groupState(d.group, result))
-	if g.removed {
-		return
-	}
-	if err := s.options.Store.Put(kind, g.key, g.record); err != nil {
-		s.options.Log.Error("result is not stored", "group", g.key, "error", err)
-	}
+	s.options.Log.Info("group has ended", "group", g.key, "state", groupState(d.group, d.status.snapshot()))
 }
 
 // Count returns how many groups there are.

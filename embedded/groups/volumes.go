@@ -1,6 +1,7 @@
 package groups
 
 import (
+	"bytes"
 	"context"
 	"encoding/base64"
 	"errors"
@@ -104,7 +105,7 @@ func (d *deployment) secret(volume Volume) (string, error) {
 		if err != nil {
 			return "", fmt.Errorf("decode %s: %w", file, err)
 		}
-		if err := os.WriteFile(filepath.Join(dir, file), data, 0o644); err != nil {
+		if err := keepFile(filepath.Join(dir, file), data); err != nil {
 			return "", err
 		}
 	}
@@ -117,10 +118,19 @@ func (d *deployment) hostsFile() (string, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return "", err
 	}
-	if err := os.WriteFile(path, []byte(hosts), 0o644); err != nil {
+	if err := keepFile(path, []byte(hosts)); err != nil {
 		return "", err
 	}
 	return path, nil
+}
+
+// keepFile writes a file that everyone may read, unless it is there already: a
+// container that runs may be reading it.
+func keepFile(path string, data []byte) error {
+	if now, err := os.ReadFile(path); err == nil && bytes.Equal(now, data) {
+		return nil
+	}
+	return os.WriteFile(path, data, 0o644)
 }
 
 // removeVolumes removes what a deployment had, but for shares.

@@ -2,6 +2,7 @@ package groups
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"google.golang.org/grpc/codes"
@@ -71,6 +72,13 @@ func (w *worker) run(ctx context.Context, gate <-chan struct{}) error {
 			return ctx.Err()
 		}
 		result, err := w.once(ctx, id)
+		if errors.Is(err, errCutShort) {
+			if err := w.forget(ctx, id); err != nil {
+				return err
+			}
+			id = ""
+			continue
+		}
 		if err != nil {
 			return err
 		}
@@ -90,19 +98,27 @@ func (w *worker) run(ctx context.Context, gate <-chan struct{}) error {
 func (w *worker) once(ctx context.Context, id string) (exit, error) {
 	changed, unsubscribe := w.d.engine.watcher.subscribe(id)
 	defer unsubscribe()
-	state, err := w.state(ctx, id)
-	if err == nil && state.State == runtimeapi.ContainerState_CONTAINER_EXITED { // while nobody looked
+	state, err := w.ask(ctx, id)
+	if err != nil {
+		return exit{}, err
+	}
+	switch {
+	case state == nil:
+		return gone(), nil
+	case cutShort(state):
+		return exit{}, errCutShort
+	case state.State == runtimeapi.ContainerState_CONTAINER_EXITED: // while nobody looked
 		w.onStarted()
 		return exitOf(state), nil
-	}
-	if err == nil && state.State == runtimeapi.ContainerState_CONTAINER_CREATED {
+	case state.State == runtimeapi.ContainerState_CONTAINER_CREATED:
 		w.update(func(p *progress) { w.began(p, id) })
-		if failure, err := w.start(ctx, id); failure != nil || err != nil {
+		ended, err := w.start(ctx, id)
+		if err != nil {
+			return exit{}, err
+		}
+		if ended != nil {
 			w.onStarted()
-			if err != nil {
-				return exit{}, err
-			}
-			return *failure, nil
+			return *ended, nil
 		}
 	}
 	started := w.running(ctx, id)
@@ -130,25 +146,6 @@ func (w *worker) kill(ctx context.Context, id string) {
 	}
 }
 
-// start starts the container. A command that cannot be started is a run that
-// has failed.
-func (w *worker) start(ctx context.Context, id string) (*exit, error) {
-	// Not cut short: what is half started is hard to take down.
-	call, cancel := context.WithTimeout(context.WithoutCancel(ctx), callTimeout)
-	defer cancel()
-	_, err := w.d.engine.cri.StartContainer(call, &runtimeapi.StartContainerRequest{ContainerId: id})
-	if ctx.Err() != nil {
-		return nil, ctx.Err()
-	}
-	if err != nil {
-		w.event(warning, "Failed", "Error: failed to start container: "+reason(err))
-		now := time.Now().UTC()
-		return &exit{code: exitNotStarted, reason: "StartError", started: now, finished: now}, nil
-	}
-	w.event(normal, "Started", "Started container")
-	return nil, nil
-}
-
 // running notes that the container runs, and returns since when.
 func (w *worker) running(ctx context.Context, id string) time.Time {
 	started := time.Now().UTC()
@@ -173,7 +170,7 @@ func (w *worker) awaitExit(ctx context.Context, id string, changed <-chan struct
 		case ctx.Err() != nil:
 			return exit{}, ctx.Err()
 		case grpcstatus.Code(err) == codes.NotFound:
-			return exit{code: exitUnknown, reason: "ContainerStatusUnknown", finished: time.Now().UTC()}, nil
+			return gone(), nil
 		case err != nil:
 			again = time.After(lookAgain)
 		case state.State == runtimeapi.ContainerState_CONTAINER_EXITED:
@@ -190,6 +187,11 @@ func (w *worker) awaitExit(ctx context.Context, id string, changed <-chan struct
 	}
 }
 
+// gone is the end of a run of which the runtime knows nothing any more.
+func gone() exit {
+	return exit{code: exitUnknown, reason: "ContainerStatusUnknown", finished: time.Now().UTC()}
+}
+
 func exitOf(state *runtimeapi.ContainerStatus) exit {
 	return exit{code: state.ExitCode, reason: state.Reason,
 		started: time.Unix(0, state.StartedAt).UTC(), finished: time.Unix(0, state.FinishedAt).UTC()}
@@ -201,6 +203,23 @@ func (w *worker) state(ctx context.Context, id string) (*runtimeapi.ContainerSta
 		return nil, err
 	}
 	return r.Status, nil
+}
+
+// ask returns the state of a container, however long the runtime takes to
+// answer, or nil of one that it does not know.
+func (w *worker) ask(ctx context.Context, id string) (*runtimeapi.ContainerStatus, error) {
+	for {
+		state, err := w.state(ctx, id)
+		if err == nil {
+			return state, nil
+		}
+		if grpcstatus.Code(err) == codes.NotFound {
+			return nil, nil
+		}
+		if !sleep(ctx, lookAgain) {
+			return nil, ctx.Err()
+		}
+	}
 }
 
 // ended notes how the run ended and reports whether it was the last.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/netip"
 	"path/filepath"
 	"strings"
@@ -58,7 +59,8 @@ func (s fakeShares) SharePath(account, share, key string) (string, error) {
 	return s.dir, nil
 }
 
-// fakeNetwork gives out 10.77.0.1 and so on, and remembers who has what.
+// fakeNetwork gives out 10.77.0.1 and so on, nothing twice, and remembers who
+// has what.
 type fakeNetwork struct {
 	mu      sync.Mutex
 	serial  byte
@@ -97,6 +99,11 @@ func (n *fakeNetwork) Join(r network.Request) (network.Place, error) {
 		return p, nil
 	}
 	p := network.Place{Addresses: r.Last}
+	for other := range maps.Values(n.members) {
+		if other.Cloud == p.Cloud {
+			p.Cloud = netip.Addr{}
+		}
+	}
 	if !p.Cloud.IsValid() {
 		n.serial++
 		p.Cloud = netip.AddrFrom4([4]byte{10, 77, 0, n.serial})
@@ -197,7 +204,7 @@ func newWorld(t *testing.T) *world {
 	t.Cleanup(func() { w.store.Close() })
 	cri, images := w.runtime.serve(t)
 	w.options = Options{
-		Store: w.store, Identities: w.identities, Shares: fakeShares{w.dir}, Runtime: cri, Images: images, Cgroups: w.cgroups,
+		Store: w.store, Identities: w.identities, Shares: fakeShares{w.dir}, Runtime: cri, Images: images, Discard: w.runtime.discard, Cgroups: w.cgroups,
 		Paths:       Paths{Volumes: filepath.Join(w.dir, "volumes"), Logs: filepath.Join(w.dir, "logs"), Memory: filepath.Join(w.dir, "memory")},
 		MountMemory: func(string) error { return nil }, Network: w.network, Subnets: fakeSubnets{}, Zone: w.zone, Resolver: netip.MustParseAddr("10.77.0.1"),
 		PublishOn: netip.MustParseAddr("127.0.0.1"), Location: "local", Tenant: testTenant, DNSSuffix: "azurecontainer.io", Registry: "frankenetes.internal", Catalog: fakeCatalog{},
@@ -232,5 +239,5 @@ func newTestDeployment(e *engine, name string, containers ...Container) *deploym
 		containers[i].Properties.Resources = &Resources{Requests: &Amount{CPU: &half, MemoryInGB: &half}}
 	}
 	g := &Group{Name: name, Properties: Properties{Containers: containers, RestartPolicy: always}}
-	return &deployment{key: name, uid: newUID(), group: g, status: newStatus(g, time.Now()), address: func(netip.Addr) {}}
+	return &deployment{key: name, uid: newUID(), group: g, status: newStatus(g, time.Now()), address: func(netip.Addr) {}, over: func() error { return nil }}
 }

@@ -181,8 +181,12 @@ func (s *Store) Get(kind, key string, v any) error {
 	return nil
 }
 
-// Delete removes a record. To delete what is absent is no error.
+// Delete removes a record. To delete what is absent is no error, and writes
+// nothing: it can be done on a full disk.
 func (s *Store) Delete(kind, key string) error {
+	if absent := s.Get(kind, key, &json.RawMessage{}); errors.Is(absent, ErrNotFound) {
+		return nil
+	}
 	err := s.db.Update(func(tx *bbolt.Tx) error {
 		bucket := tx.Bucket([]byte(kind))
 		if bucket == nil {

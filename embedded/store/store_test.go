@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"bytes"
 	"errors"
 	"os"
 	"path/filepath"
@@ -123,5 +124,28 @@ func TestWhatIsNoStoreIsAnError(t *testing.T) {
 	if s, err := store.Open(path); err == nil {
 		s.Close()
 		t.Error("a file of zeros was opened")
+	}
+}
+
+// TestDeletingWhatIsAbsentWritesNothing: on a full disk that is all there is to
+// clean up after a record that could not be written.
+func TestDeletingWhatIsAbsentWritesNothing(t *testing.T) {
+	s, path := open(t)
+	if err := s.Put("things", "/a", record{"a", 3}); err != nil {
+		t.Fatal(err)
+	}
+	before, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Delete("things", "/b"); err != nil {
+		t.Fatal(err)
+	}
+	after, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(before, after) {
+		t.Error("the file has changed")
 	}
 }

@@ -51,7 +51,7 @@ func TestBadNetworkRequests(t *testing.T) {
 		{"name of one letter", "virtualNetworks/n", space(`"10.0.0.0/16"`), want{400, "InvalidResourceName"}},
 		{"name that begins with a dash", "virtualNetworks/-net", space(`"10.0.0.0/16"`), want{400, "InvalidResourceName"}},
 		{"name of 65 letters", "virtualNetworks/" + long[:65], space(`"10.0.0.0/16"`), want{400, "InvalidResourceName"}},
-		{"name with a slash", "virtualNetworks/a%2fb", space(`"10.0.0.0/16"`), want{400, "InvalidResourceName"}},
+		{"name with a slash", "virtualNetworks/a%2fb", space(`"10.0.0.0/16"`), want{400, "InvalidRequestUri"}},
 		{"no address space", "virtualNetworks/n1", `{"location":"local"}`, want{400, "NoAddressPrefixOrPoolProvided"}},
 		{"empty address space", "virtualNetworks/n1", space(``), want{400, "NoAddressPrefixOrPoolProvided"}},
 		{"no prefix", "virtualNetworks/n1", space(`"ten"`), want{400, "InvalidAddressPrefixFormat"}},
