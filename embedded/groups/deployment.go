@@ -73,11 +73,13 @@ func (e *engine) deploy(ctx context.Context, d *deployment, found *found, ended 
 	keeping.Go(func() { d.keepState(keep) })
 	go func() {
 		defer close(d.done)
-		defer keeping.Wait()
-		defer kept()
 		timeout := time.AfterFunc(provisioningTimeout, func() { d.status.provision(failed) })
 		defer timeout.Stop()
-		if d.run(ctx, found) {
+		over := d.run(ctx, found)
+		// Before anyone can think that it is over, and remove the directory.
+		kept()
+		keeping.Wait()
+		if over {
 			ended()
 		}
 	}()
