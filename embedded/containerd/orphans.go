@@ -3,6 +3,7 @@ package containerd
 import (
 	"context"
 	"fmt"
+	"os"
 
 	"github.com/containerd/containerd/v2/client"
 	"github.com/containerd/containerd/v2/core/leases"
@@ -88,9 +89,17 @@ func (r *Runtime) Discard(ctx context.Context, id string) error {
 	return nil
 }
 
-// strayLeases returns those of sandboxes that are no more. A sandbox's lease
-// has its id and no labels.
+// expireLabel is on the leases that containerd takes for a single call.
+const expireLabel = "containerd.io/gc.expire"
+
+// strayLeases returns the leases whose holders are no more: sandboxes, each of
+// which has one with its id and without labels, and the calls of a containerd
+// that was killed, whose leases would keep what they were making for a day.
 func (r *Runtime) strayLeases(ctx context.Context) ([]string, error) {
+	socket, err := os.Stat(r.options.Socket())
+	if err != nil {
+		return nil, fmt.Errorf("look since when containerd listens: %w", err)
+	}
 	all, err := r.client.LeasesService().List(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("list leases: %w", err)
@@ -101,13 +110,10 @@ func (r *Runtime) strayLeases(ctx context.Context) ([]string, error) {
 	}
 	var strays []string
 	for _, l := range all {
-		_, err := r.client.ContainerService().Get(ctx, l.ID)
-		switch {
-		case len(l.Labels) > 0 || known[l.ID]:
-		case errdefs.IsNotFound(err):
+		_, ofCall := l.Labels[expireLabel]
+		ofSandbox := len(l.Labels) == 0
+		if ofCall && l.CreatedAt.Before(socket.ModTime()) || ofSandbox && !known[l.ID] {
 			strays = append(strays, l.ID)
-		case err != nil:
-			return nil, fmt.Errorf("look for container %s: %w", l.ID, err)
 		}
 	}
 	return strays, nil

@@ -37,6 +37,8 @@ type Runtime struct {
 
 	cancel  context.CancelFunc
 	running sync.WaitGroup
+	// relaunched is signalled when containerd was started again.
+	relaunched chan struct{}
 
 	mu      sync.Mutex
 	current *process
@@ -61,7 +63,7 @@ func Start(ctx context.Context, o Options) (*Runtime, error) {
 			return nil, err
 		}
 	}
-	r := &Runtime{options: o, log: o.Log, current: p, adopted: adopted}
+	r := &Runtime{options: o, log: o.Log, current: p, adopted: adopted, relaunched: make(chan struct{}, 1)}
 	if err := r.connect(ctx); err != nil {
 		if adopted && p.over() {
 			return Start(ctx, o) // it was about to end when it was found
@@ -157,6 +159,10 @@ func (r *Runtime) keepAlive(ctx context.Context) {
 		r.current = p
 		r.mu.Unlock()
 		r.conn.ResetConnectBackoff()
+		select {
+		case r.relaunched <- struct{}{}:
+		default: // a signal is pending already
+		}
 	}
 }
 

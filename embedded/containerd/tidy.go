@@ -16,7 +16,8 @@ import (
 // at two looks is left for good. All of it has names that never come back.
 
 // The times between two looks double from the first to the last: most is left
-// by a daemon that has died, and so is there when the next one starts. They are
+// by a daemon or a containerd that has died, and so is there when the next one
+// starts. They are
 // more than it takes to make or to remove any of it. Should they not be, a call
 // fails that would have taken as long, and is made again.
 const (
@@ -41,12 +42,17 @@ func (r *Runtime) keepTidy(ctx context.Context) {
 		{list: func(context.Context) ([]string, error) { return o.strayShims() }, remove: func(_ context.Context, id string) error { return o.endShim(id) }},
 		{list: func(context.Context) ([]string, error) { return o.temporaryMounts() }, remove: func(_ context.Context, dir string) error { return removeTemporary(dir) }},
 	}
-	for wait := tidySoon; ; wait = min(2*wait, tidyEvery) {
+	wait := tidySoon
+	for {
 		select {
 		case <-ctx.Done():
 			return
+		case <-r.relaunched:
+			wait = tidySoon
+			continue
 		case <-time.After(wait):
 		}
+		wait = min(2*wait, tidyEvery)
 		for _, each := range all {
 			removed, err := each.tidy(ctx)
 			if ctx.Err() == nil && (err != nil || len(removed) > 0) {
