@@ -84,9 +84,12 @@ func (s *Service) Adopt(ctx context.Context) error { return s.resume(ctx, s.adop
 func (s *Service) adoptGroup(ctx context.Context, g *group, found *found) {
 	r := &g.record
 	var err error
-	runs := found != nil && !r.Stopped && r.Result == nil
+	over := r.Stopped || r.Result != nil
+	runs := found != nil && !over
 	if runs {
 		err = s.join(g)
+	} else if !over {
+		_, err = s.noteUnseen(ctx, g)
 	}
 	if !runs || err != nil {
 		if err = errors.Join(err, s.engine.removeDeployment(ctx, r.UID, 0)); err != nil {

@@ -147,6 +147,51 @@ func TestRemainsAreSwept(t *testing.T) {
 	}
 }
 
+// TestWhatEndsUnseenIsKnown ends containers while there is no daemon, and then
+// loses the host. What had ended has ended, and what had not runs again.
+func TestWhatEndsUnseenIsKnown(t *testing.T) {
+	w := newWorld(t)
+	w.runtime.script["setup"] = 0
+	c := w.operate(t)
+	never := func(g aci.ContainerGroup) aci.ContainerGroup {
+		g.Properties.RestartPolicy = to.Ptr(aci.ContainerGroupRestartPolicyNever)
+		return g
+	}
+	job := never(sdkGroup(sdkContainer("job")))
+	job.Properties.InitContainers = []*aci.InitContainerDefinition{{Name: to.Ptr("setup"), Properties: &aci.InitContainerPropertiesDefinition{Image: to.Ptr(testImage)}}}
+	c.create(t, "job", job)
+	c.create(t, "pair", never(sdkGroup(sdkContainer("short"), sdkContainer("long"))))
+	c.create(t, "web", sdkGroup(sdkContainer("web")))
+	if err := c.service.Release(); err != nil {
+		t.Fatal(err)
+	}
+	w.runtime.finish(t, "job", 6, "Error")
+	w.runtime.finish(t, "short", 3, "Error")
+	w.runtime.finish(t, "web", 1, "Error")
+	for _, name := range []string{"job", "pair", "web"} {
+		w.runtime.lose(name)
+	}
+	before := w.runtime.history()
+
+	again := w.operate(t)
+	if got := again.get(t, "job"); state(got) != "Failed" || *inside(got, 0).CurrentState.ExitCode != 6 {
+		t.Errorf("the job is %s", state(got))
+	}
+	pair := again.eventually(t, "pair", "running", func(g *aci.ContainerGroup) bool { return *inside(g, 1).CurrentState.State == "Running" })
+	if s := inside(pair, 0).CurrentState; *s.State != "Terminated" || *s.ExitCode != 3 {
+		t.Errorf("the short container is %s", *s.State)
+	}
+	web := again.eventually(t, "web", "running", func(g *aci.ContainerGroup) bool { return *inside(g, 0).CurrentState.State == "Running" })
+	if v := inside(web, 0); *v.RestartCount != 1 || *v.PreviousState.ExitCode != 1 {
+		t.Errorf("web: %d restarts, the last run ended with %d", *v.RestartCount, *v.PreviousState.ExitCode)
+	}
+	for _, name := range []string{"start job", "start setup", "start short"} {
+		if after := strings.TrimPrefix(w.runtime.history(), before); strings.Contains(after, name) {
+			t.Errorf("%s: %s", name, after)
+		}
+	}
+}
+
 // TestAdoptionLeavesFilesAlone adopts a container that may be reading its secret.
 func TestAdoptionLeavesFilesAlone(t *testing.T) {
 	w := newWorld(t)

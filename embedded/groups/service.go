@@ -173,6 +173,12 @@ func (s *Service) resumeGroup(ctx context.Context, g *group, found *found) {
 		s.options.Log.Error("port is not published", "group", g.key, "error", err)
 	}
 	over := r.Stopped || r.Result != nil
+	if !over && found == nil {
+		var err error
+		if over, err = s.noteUnseen(ctx, g); err != nil {
+			s.options.Log.Error("how a group has ended is not noted", "group", g.key, "error", err)
+		}
+	}
 	if over || found == nil { // what is there did not survive, or was to be ended
 		if err := s.engine.removeDeployment(ctx, r.UID, 0); err != nil {
 			s.options.Log.Error("remains of a group are not removed", "group", g.key, "error", err)

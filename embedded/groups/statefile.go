@@ -50,9 +50,16 @@ func (d *deployment) writeState() error {
 // restore takes up what an earlier deployment object with the same uid, of
 // this daemon or of another, has left. found says that the sandbox is there.
 func (d *deployment) restore(found *found) {
+	if d.recall() && found == nil {
+		d.status.again(d.group)
+	}
+}
+
+// recall reads what is kept of the deployment, and reports whether anything is.
+func (d *deployment) recall() bool {
 	data, err := os.ReadFile(d.engine.stateFile(d.uid))
 	if errors.Is(err, fs.ErrNotExist) {
-		return
+		return false
 	}
 	var kept snapshot
 	if err == nil {
@@ -60,10 +67,8 @@ func (d *deployment) restore(found *found) {
 	}
 	if err != nil {
 		d.engine.log.Warn("state of group is not known", "group", d.key, "error", err)
-		return
+		return false
 	}
 	d.status.restore(kept, d.floor)
-	if found == nil {
-		d.status.again(d.group)
-	}
+	return true
 }
