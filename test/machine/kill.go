@@ -3,6 +3,7 @@ package machine
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -42,4 +43,33 @@ func Kill(pid int) error {
 			return nil
 		}
 	}
+}
+
+// Interrupted calls frankenetes and kills the cloud's daemon when there has been
+// one for a while; whatever comes of the call is fine.
+func (m *Machine) Interrupted(after time.Duration, args ...string) {
+	m.T.Helper()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_, _ = m.Try(args...)
+	}()
+	tr := TracesOf(m.Home)
+	for daemons := tr.Daemons(m.T); len(daemons) == 0; daemons = tr.Daemons(m.T) {
+		select {
+		case <-done: // it was quicker
+			return
+		case <-time.After(time.Millisecond):
+		}
+	}
+	select {
+	case <-done:
+	case <-time.After(after):
+	}
+	for _, pid := range tr.Daemons(m.T) {
+		if err := Kill(pid); err != nil {
+			m.T.Fatal(err)
+		}
+	}
+	<-done
 }

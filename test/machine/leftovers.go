@@ -1,7 +1,6 @@
 package machine
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -39,7 +38,7 @@ func (tr Traces) Groups(t *testing.T) []string {
 	t.Helper()
 	var left []string
 	left = append(left, tr.processes(t)...)
-	left = append(left, tr.containers()...)
+	left = append(left, tr.bookkeeping()...)
 	left = append(left, tr.interfaces(t)...)
 	for _, m := range mounts(t) {
 		if strings.Contains(m, tr.tag) || strings.Contains(m, tr.home) {
@@ -52,24 +51,16 @@ func (tr Traces) Groups(t *testing.T) []string {
 // processes finds those inside the cloud's cgroups.
 func (tr Traces) processes(t *testing.T) []string {
 	t.Helper()
-	paths, err := filepath.Glob("/proc/[0-9]*/cgroup")
-	if err != nil {
-		t.Fatal(err)
-	}
 	var left []string
-	for _, path := range paths {
-		data, err := os.ReadFile(path)
-		if err != nil || !bytes.Contains(data, []byte("/frankenetes-"+tr.tag)) {
-			continue
-		}
-		name, _ := os.ReadFile(filepath.Join(filepath.Dir(path), "comm"))
-		left = append(left, fmt.Sprintf("process %s of %s", strings.TrimSpace(string(name)), path))
+	for _, pid := range tr.members(t) {
+		name, _ := os.ReadFile(procFile(pid, "comm"))
+		left = append(left, fmt.Sprintf("process %s of %s", strings.TrimSpace(string(name)), procFile(pid, "cgroup")))
 	}
 	return left
 }
 
-// containers finds what the container runtime still knows.
-func (tr Traces) containers() []string {
+// bookkeeping finds what the container runtime still knows.
+func (tr Traces) bookkeeping() []string {
 	var left []string
 	for _, pattern := range []string{
 		"c/io.containerd.runtime.v2.task/k8s.io/*",
@@ -111,39 +102,48 @@ func (tr Traces) Cloud(t *testing.T) []string {
 	if err != nil {
 		t.Fatal(err)
 	}
+	for _, name := range tr.tables(t, conn) {
+		left = append(left, "nftables table "+name)
+	}
+	for _, dir := range tr.cgroups() {
+		left = append(left, "cgroup "+dir)
+	}
+	for _, route := range claims(t) {
+		if !owned(t, route) {
+			left = append(left, "route that claims addresses for nobody "+route.Dst.String())
+		}
+	}
+	for _, pid := range append(processesWith(t, "cmdline", tr.home), tr.Shims(t)...) {
+		words, _ := os.ReadFile(procFile(pid, "cmdline"))
+		left = append(left, "process "+strings.ReplaceAll(string(words), "\x00", " "))
+	}
+	return left
+}
+
+// tables returns the names of the cloud's nftables tables.
+func (tr Traces) tables(t *testing.T, conn *nftables.Conn) []string {
+	t.Helper()
 	tables, err := conn.ListTables()
 	if err != nil {
 		t.Fatal(err)
 	}
+	var names []string
 	for _, table := range tables {
 		if strings.Contains(table.Name, tr.tag) {
-			left = append(left, "nftables table "+table.Name)
+			names = append(names, table.Name)
 		}
 	}
-	for _, pattern := range []string{"/sys/fs/cgroup/frankenetes-", "/sys/fs/cgroup/*/frankenetes-"} {
-		dirs, _ := filepath.Glob(pattern + tr.tag)
-		for _, dir := range dirs {
-			left = append(left, "cgroup "+dir)
-		}
-	}
-	return append(left, commands(t, tr.home)...)
+	return names
 }
 
-// commands finds processes that have the cloud's directory on their command line.
-func commands(t *testing.T, home string) []string {
-	t.Helper()
-	paths, err := filepath.Glob("/proc/[0-9]*/cmdline")
-	if err != nil {
-		t.Fatal(err)
+// cgroups returns the cloud's own, in every hierarchy.
+func (tr Traces) cgroups() []string {
+	var all []string
+	for _, pattern := range []string{"/sys/fs/cgroup/frankenetes-", "/sys/fs/cgroup/*/frankenetes-"} {
+		dirs, _ := filepath.Glob(pattern + tr.tag)
+		all = append(all, dirs...)
 	}
-	var left []string
-	for _, path := range paths {
-		data, err := os.ReadFile(path)
-		if err == nil && bytes.Contains(data, []byte(home)) {
-			left = append(left, "process "+strings.ReplaceAll(string(data), "\x00", " "))
-		}
-	}
-	return left
+	return all
 }
 
 func links(t *testing.T) []netlink.Link {

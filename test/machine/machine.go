@@ -61,6 +61,7 @@ func (m *Machine) For(t *testing.T) *Machine {
 func (m *Machine) end() {
 	if m.T.Failed() {
 		m.T.Logf("cloud log:\n%s", tail(filepath.Join(m.Home, "cloud.log"), 60))
+		m.T.Logf("containerd's log:\n%s", tail(filepath.Join(m.Home, "containerd", "containerd.log"), 40))
 	}
 	if out, code := m.Try("cloud", "stop"); code != 0 {
 		m.T.Errorf("cloud stop: exit code %d\n%s", code, out)
