@@ -229,13 +229,6 @@ func (f *fleet) settle(ctx context.Context, m *member) bool {
 	}
 }
 
-func addressOf(g *cloud.Group) string {
-	if g == nil || g.Properties.IPAddress == nil || g.Properties.IPAddress.IP == nil {
-		return ""
-	}
-	return *g.Properties.IPAddress.IP
-}
-
 // runs reports whether containers of the member should run.
 func (m *member) runs() bool { return m.now.exists && !m.now.stopped && !m.ends }
 

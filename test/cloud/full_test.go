@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -116,22 +115,5 @@ func (d *disk) free(t *testing.T) {
 	t.Helper()
 	if err := os.Remove(d.ballast()); err != nil {
 		t.Fatal(err)
-	}
-}
-
-// TestSecondDaemon starts a second daemon on the data of one that runs.
-func TestSecondDaemon(t *testing.T) {
-	c := newCloud(t)
-	c.put("web", sleeper("main"))
-	before := c.Status()
-	out, code := c.Try("cloud", "run")
-	if code != 4 || !strings.Contains(out, "another daemon runs on this data directory") {
-		t.Errorf("the second daemon: exit code %d\n%s", code, out)
-	}
-	if after := c.Status(); after != before {
-		t.Errorf("the first daemon was %+v and is %+v", before, after)
-	}
-	if state := stateOf(c.get("web")); state != "Running" {
-		t.Errorf("its group is %s", state)
 	}
 }

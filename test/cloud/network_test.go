@@ -106,10 +106,10 @@ func server(word, port string) *aci.Container {
 }
 
 func addressOf(g *cloud.Group) string {
-	if a := g.Properties.IPAddress; a != nil && a.IP != nil {
-		return *a.IP
+	if g == nil || g.Properties.IPAddress == nil || g.Properties.IPAddress.IP == nil {
+		return ""
 	}
-	return ""
+	return *g.Properties.IPAddress.IP
 }
 
 // ask has a container of a group connect to an address, and returns what came
