@@ -66,7 +66,7 @@ func (e *engine) deploy(ctx context.Context, d *deployment, found *found, ended 
 	if found != nil { // from now on it is the deployment's own, however soon that is restarted
 		d.ids = found.ids
 		d.setSandbox(found.sandbox)
-		d.status.setIP(d.place.Cloud.String())
+		d.status.setIP(d.place.Own().String())
 	}
 	d.restore(found)
 	var keeping sync.WaitGroup

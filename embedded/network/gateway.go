@@ -95,14 +95,14 @@ func following(p netip.Prefix) netip.Prefix {
 // inUse returns what the host's addresses and routes cover, default routes left out.
 func inUse() ([]netip.Prefix, error) {
 	var used []netip.Prefix
-	addrs, err := netlink.AddrList(nil, netlink.FAMILY_V4)
+	addrs, err := links.Whole(func() ([]netlink.Addr, error) { return netlink.AddrList(nil, netlink.FAMILY_V4) })
 	if err != nil {
 		return nil, fmt.Errorf("list addresses: %w", err)
 	}
 	for _, a := range addrs {
 		used = appendPrefix(used, a.IPNet)
 	}
-	routes, err := netlink.RouteList(nil, netlink.FAMILY_V4)
+	routes, err := links.Whole(func() ([]netlink.Route, error) { return netlink.RouteList(nil, netlink.FAMILY_V4) })
 	if err != nil {
 		return nil, fmt.Errorf("list routes: %w", err)
 	}
@@ -152,12 +152,12 @@ func gatewayUp(o Options) error {
 
 // removeLinks removes the cloud's interfaces but those in use.
 func removeLinks(id string, used map[string]bool) error {
-	links, err := netlink.LinkList()
+	all, err := links.Whole(netlink.LinkList)
 	if err != nil {
 		return fmt.Errorf("list interfaces: %w", err)
 	}
 	var errs []error
-	for _, link := range links {
+	for _, link := range all {
 		name := link.Attrs().Name
 		if !strings.HasPrefix(name, prefix(id)) || used[name] {
 			continue

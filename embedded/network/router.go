@@ -109,7 +109,7 @@ func (n *Network) newRouter(number int, mark string) *router {
 
 // findRouters finds those of an earlier daemon.
 func (n *Network) findRouters() error {
-	all, err := netlink.LinkList()
+	all, err := links.Whole(netlink.LinkList)
 	if err != nil {
 		return fmt.Errorf("list interfaces: %w", err)
 	}
@@ -291,7 +291,7 @@ func (r *router) remove() error {
 
 // removeLinks removes what groups left that are no more.
 func (r *router) removeLinks(members map[string]*member) error {
-	all, err := r.inside.LinkList()
+	all, err := links.Whole(r.inside.LinkList)
 	if err != nil {
 		return fmt.Errorf("list interfaces of %s: %w", r.path, err)
 	}

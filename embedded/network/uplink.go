@@ -88,7 +88,7 @@ func (r *router) routed() ([]netip.Prefix, error) {
 	if err != nil {
 		return nil, fmt.Errorf("find interface %s: %w", r.link, err)
 	}
-	routes, err := netlink.RouteList(link, netlink.FAMILY_V4)
+	routes, err := links.Whole(func() ([]netlink.Route, error) { return netlink.RouteList(link, netlink.FAMILY_V4) })
 	if err != nil {
 		return nil, fmt.Errorf("list routes of %s: %w", r.link, err)
 	}

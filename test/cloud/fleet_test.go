@@ -92,7 +92,8 @@ func newFleet(c *localCloud, seed uint64) *fleet {
 	ctx := c.ctx()
 	err := errors.Join(
 		c.conn.PutAccount(ctx, resourceGroup, fleetAccount, c.conn.Location),
-		c.conn.PutShare(ctx, resourceGroup, fleetAccount, fleetShare, 1))
+		c.conn.PutShare(ctx, resourceGroup, fleetAccount, fleetShare, 1),
+		c.conn.PutNetwork(ctx, f.fleetNetwork()))
 	if err == nil {
 		f.key, _, err = c.conn.AccountKey(ctx, resourceGroup, fleetAccount)
 	}
@@ -219,7 +220,10 @@ func (f *fleet) settle(ctx context.Context, m *member) bool {
 		}
 		wrong := m.differs(g, m.now)
 		if wrong == "" {
-			m.settled, m.address = true, addressOf(g)
+			m.settled = true
+			if g != nil {
+				m.address = addressOf(g)
+			}
 			return true
 		}
 		if time.Now().After(end) {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -250,21 +251,32 @@ func checkInits(f *fleet, m *member, g *cloud.Group) {
 
 // checkWeb asks the server by its published port, its address and its name.
 func checkWeb(f *fleet, m *member, g *cloud.Group) {
-	want := strconv.Itoa(m.now.version)
-	for _, at := range []string{fmt.Sprintf("127.0.0.1:%d", f.port), m.address + ":8080"} {
-		f.eventuallySays(m, at, want, func() (string, error) {
-			answer, err := http.Get("http://" + at + "/version")
-			if err != nil {
-				return "", err
-			}
-			defer answer.Body.Close()
-			body, err := io.ReadAll(answer.Body)
-			return strings.TrimSpace(string(body)), err
-		})
-	}
-	f.eventuallySays(m, *g.Properties.IPAddress.Fqdn, want, func() (string, error) {
+	f.expectVersion(m, fmt.Sprintf("127.0.0.1:%d", f.port))
+	f.expectVersion(m, m.address+":8080")
+	f.eventuallySays(m, *g.Properties.IPAddress.Fqdn, strconv.Itoa(m.now.version), func() (string, error) {
 		out, err := f.conn.Exec(f.ctx(), resourceGroup, "client", "client", "/ask")
 		return strings.TrimSpace(out), err
+	})
+}
+
+// checkPrivate asks the server at its address in the virtual network.
+func checkPrivate(f *fleet, m *member, _ *cloud.Group) {
+	if a, err := netip.ParseAddr(m.address); err != nil || !f.fleetNetwork().Range.Contains(a) {
+		f.failf(m, "its address is %q", m.address)
+	}
+	f.expectVersion(m, m.address+":8080")
+}
+
+// expectVersion asks a member's web server.
+func (f *fleet) expectVersion(m *member, at string) {
+	f.eventuallySays(m, at, strconv.Itoa(m.now.version), func() (string, error) {
+		answer, err := http.Get("http://" + at + "/version")
+		if err != nil {
+			return "", err
+		}
+		defer answer.Body.Close()
+		body, err := io.ReadAll(answer.Body)
+		return strings.TrimSpace(string(body)), err
 	})
 }
 

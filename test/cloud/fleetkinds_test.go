@@ -1,6 +1,8 @@
 package cloudtest
 
 import (
+	"net/netip"
+
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/to"
 	aci "github.com/Azure/azure-sdk-for-go/sdk/resourcemanager/containerinstance/armcontainerinstance/v2"
 
@@ -48,6 +50,7 @@ func kinds() []kind {
 		{what: "shares", policy: always, containers: one(shareScript), more: withShare, check: checkShare},
 		{what: "secret", policy: always, containers: one(wordScript), more: withSecret},
 		{what: "web", policy: always, containers: one(webScript), more: withName, published: true, check: checkWeb},
+		{what: "private", policy: always, containers: one(webScript), more: withNetwork, check: checkPrivate},
 		{what: "dir", policy: always, containers: one(dirScript), more: withScratch, check: checkRuns},
 		{what: "init", policy: onFailure, containers: one(dirScript), more: withInit, check: checkInits},
 		{what: "pair", policy: never, containers: pair, check: checkPair},
@@ -100,6 +103,15 @@ func withInit(f *fleet, m *member, g *cloud.Group) {
 	g.Properties.InitContainers = []*aci.InitContainerDefinition{{Name: to.Ptr("first"), Properties: &aci.InitContainerPropertiesDefinition{
 		Image: to.Ptr(testImage), Command: to.SliceOfPtrs("sh", "-c", initScript),
 		VolumeMounts: g.Properties.Containers[0].Properties.VolumeMounts}}}
+}
+
+func withNetwork(f *fleet, _ *member, g *cloud.Group) { *g = f.inNetwork(*g, f.fleetNetwork()) }
+
+// fleetNetwork is a virtual network with one group.
+func (f *fleet) fleetNetwork() cloud.Network {
+	n := f.network("fleet")
+	n.Range = netip.MustParsePrefix("10.204.0.0/24")
+	return n
 }
 
 // withName gives the group a name and a port, which is published as well.

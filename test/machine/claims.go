@@ -7,6 +7,8 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"frankenetes.dev/embedded/network/links"
 )
 
 // claimRange is where clouds have their addresses. Each claims some by a route
@@ -16,7 +18,9 @@ var claimRange = netip.MustParsePrefix("198.18.0.0/15")
 // claims returns the claims of all clouds of this host.
 func claims(t *testing.T) []netlink.Route {
 	t.Helper()
-	routes, err := netlink.RouteListFiltered(netlink.FAMILY_V4, &netlink.Route{Type: unix.RTN_UNREACHABLE}, netlink.RT_FILTER_TYPE)
+	routes, err := links.Whole(func() ([]netlink.Route, error) {
+		return netlink.RouteListFiltered(netlink.FAMILY_V4, &netlink.Route{Type: unix.RTN_UNREACHABLE}, netlink.RT_FILTER_TYPE)
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,7 +46,7 @@ func owned(t *testing.T, claim netlink.Route) bool {
 // holds reports whether an interface, or any if it is nil, has an address in a claim.
 func holds(t *testing.T, link netlink.Link, claim netlink.Route) bool {
 	t.Helper()
-	addresses, err := netlink.AddrList(link, netlink.FAMILY_V4)
+	addresses, err := links.Whole(func() ([]netlink.Addr, error) { return netlink.AddrList(link, netlink.FAMILY_V4) })
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,6 +11,8 @@ import (
 
 	"github.com/google/nftables"
 	"github.com/vishvananda/netlink"
+
+	"frankenetes.dev/embedded/network/links"
 )
 
 // Traces are what a cloud leaves on a machine while it runs. A cloud marks all
@@ -78,7 +80,7 @@ func (tr Traces) bookkeeping() []string {
 func (tr Traces) interfaces(t *testing.T) []string {
 	t.Helper()
 	var left []string
-	for _, l := range links(t) {
+	for _, l := range interfaces(t) {
 		if name := l.Attrs().Name; strings.HasPrefix(name, "fk"+tr.tag) && name != "fk"+tr.tag {
 			left = append(left, "interface "+name)
 		}
@@ -90,7 +92,7 @@ func (tr Traces) interfaces(t *testing.T) []string {
 func (tr Traces) Cloud(t *testing.T) []string {
 	t.Helper()
 	left := tr.Groups(t)
-	for _, l := range links(t) {
+	for _, l := range interfaces(t) {
 		if l.Attrs().Name == "fk"+tr.tag {
 			left = append(left, "gateway "+l.Attrs().Name)
 		}
@@ -146,9 +148,9 @@ func (tr Traces) cgroups() []string {
 	return all
 }
 
-func links(t *testing.T) []netlink.Link {
+func interfaces(t *testing.T) []netlink.Link {
 	t.Helper()
-	all, err := netlink.LinkList()
+	all, err := links.Whole(netlink.LinkList)
 	if err != nil {
 		t.Fatal(err)
 	}

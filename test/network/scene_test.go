@@ -348,7 +348,7 @@ func (w *scene) routers() []string {
 // everything that the network has made on the host.
 func (w *scene) everything() []string {
 	left := w.routers()
-	all, err := netlink.LinkList()
+	all, err := links.Whole(netlink.LinkList)
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -103,3 +103,14 @@ func onThread(fn func() error) error {
 	}()
 	return <-result
 }
+
+// Whole lists something of the kernel's network, anew for as long as it
+// changed while it was listed: then the list may lack what was always there.
+func Whole[T any](list func() ([]T, error)) ([]T, error) {
+	for {
+		all, err := list()
+		if !errors.Is(err, netlink.ErrDumpInterrupted) {
+			return all, err
+		}
+	}
+}
