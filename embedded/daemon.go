@@ -344,11 +344,15 @@ func (d *daemon) closeFront(ctx context.Context) {
 	}
 }
 
+// downTimeout bounds the end of a cloud. Hundreds of groups on a busy machine
+// take minutes; cut short, those that were killed would seem to have failed.
+const downTimeout = 10 * time.Minute
+
 // down stops the parts in the opposite order: first who asks, then the groups,
 // then what they stand on. It goes on when one of them fails, unless groups
 // are left: without network and containerd nobody could take them down later.
 func (d *daemon) down(ctx context.Context) error {
-	ctx, cancel := detach(ctx, time.Minute)
+	ctx, cancel := detach(ctx, downTimeout)
 	defer cancel()
 	d.closeFront(ctx)
 	var errs []error

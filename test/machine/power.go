@@ -75,7 +75,7 @@ func (tr Traces) removeNetwork(m *Machine) error {
 	for _, claim := range tr.claims(m.T) {
 		errs = append(errs, netlink.RouteDel(&claim))
 	}
-	for _, link := range links(m.T) { // a group's goes with its namespace, in a moment
+	for _, link := range interfaces(m.T) { // a group's goes with its namespace, in a moment
 		if strings.HasPrefix(link.Attrs().Name, "fk"+tr.tag) {
 			if err := netlink.LinkDel(link); err != nil && !errors.Is(err, unix.ENODEV) {
 				errs = append(errs, err)
