@@ -86,6 +86,10 @@ func (o Options) withDefaults() (Options, error) {
 		}
 		*dir = abs
 	}
+	// By whatever name it is called, a directory is one cloud.
+	if real, err := filepath.EvalSymlinks(o.Home); err == nil {
+		o.Home = real
+	}
 	return o, nil
 }
 

@@ -216,7 +216,7 @@ func (s *Service) remove(ctx context.Context, g *group) error {
 		return err
 	}
 	var work errgroup.Group
-	work.Go(func() error { return s.halt(ctx, g, uid) })
+	work.Go(func() error { return s.haltForGood(ctx, g, uid) })
 	work.Go(func() error { return s.takeBackOwn(g.key, nil) })
 	if err := work.Wait(); err != nil {
 		return err
@@ -236,6 +236,21 @@ func (s *Service) remove(ctx context.Context, g *group) error {
 	s.mu.Unlock()
 	s.ledger.gone(g.key)
 	return s.engine.removeLogs(uid)
+}
+
+// haltForGood halts a group that is on record no more, and so cannot stay: it
+// goes on trying while the runtime is away, until the service ends.
+func (s *Service) haltForGood(ctx context.Context, g *group, uid string) error {
+	for pause := removePause; ; pause = min(2*pause, maxRemovePause) {
+		err := s.halt(ctx, g, uid)
+		if err == nil {
+			return nil
+		}
+		s.options.Log.Warn("deleted group is not ended yet", "group", g.key, "error", err)
+		if !sleep(s.ctx, pause) {
+			return err
+		}
+	}
 }
 
 // forget removes the group's record, for good, and returns the name of its

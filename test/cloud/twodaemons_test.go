@@ -15,6 +15,7 @@ const refusedCode = 4
 // testSecondDaemon starts a daemon on the directory of one that runs, by its
 // name and by another.
 func testSecondDaemon(f *fleet) {
+	f.each((*fleet).verify)
 	f.remember()
 	before := f.Status()
 	link := filepath.Join(f.T.TempDir(), "link")
@@ -39,6 +40,7 @@ func testSecondDaemon(f *fleet) {
 // testStartsAtOnce starts the cloud many times at once, in both ways. There is
 // one daemon in the end, and whoever only wanted one to be there is content.
 func testStartsAtOnce(f *fleet) {
+	f.each((*fleet).verify)
 	f.remember()
 	f.Kill9()
 	f.atOnce(4, func() {
