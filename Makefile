@@ -59,6 +59,12 @@ e2e: build ## Run the end-to-end tests on real containers (needs root)
 	$(SUDO) env PATH="$$PATH" GOFLAGS=$(GOFLAGS) CGO_ENABLED=0 FRANKENETES_BIN=$(abspath $(BIN)) \
 		$(GO) test -count=1 -p 1 -timeout 30m -v ./test/...
 
+.PHONY: crash
+crash: build ## Kill whatever runs container groups, and look for what was lost (needs root; SEED=, ROUNDS=)
+	$(SUDO) env PATH="$$PATH" GOFLAGS=$(GOFLAGS) CGO_ENABLED=0 FRANKENETES_BIN=$(abspath $(BIN)) FRANKENETES_CRASH=all \
+		FRANKENETES_SEED=$(SEED) FRANKENETES_ROUNDS=$(ROUNDS) \
+		$(GO) test -count=1 -timeout 60m -v -run '^Test(Crash|FirstStartKilled)$$' ./test/cloud
+
 .PHONY: figures
 figures: build ## Measure the embedded cloud alone (needs root, ten minutes and a quiet machine)
 	$(SUDO) env PATH="$$PATH" GOFLAGS=$(GOFLAGS) CGO_ENABLED=0 FRANKENETES_BIN=$(abspath $(BIN)) FRANKENETES_FIGURES=1 \
