@@ -4,10 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"os"
 	"strings"
-
-	"golang.org/x/sys/unix"
 
 	"frankenetes.dev/cloud"
 	"frankenetes.dev/embedded/arm"
@@ -122,22 +119,4 @@ func (d *daemon) writeConfig() error {
 		Inside:        &cloud.Inside{ResourceManager: d.url(managementName), Authority: d.url(managementName)},
 	}
 	return d.config.Save(path)
-}
-
-// removeState removes the runtime directory. Only directories of ours are
-// unmounted: containerd has unmounted its own.
-func removeState(dir string) error {
-	entries, err := os.ReadDir(dir + "/m")
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("list secrets: %w", err)
-	}
-	for _, e := range entries {
-		if err := unix.Unmount(dir+"/m/"+e.Name(), unix.MNT_DETACH); err != nil && !errors.Is(err, unix.EINVAL) {
-			return fmt.Errorf("unmount secrets of %s: %w", e.Name(), err)
-		}
-	}
-	if err := os.RemoveAll(dir); err != nil {
-		return fmt.Errorf("remove runtime directory: %w", err)
-	}
-	return nil
 }

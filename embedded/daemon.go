@@ -108,16 +108,18 @@ func run(ctx context.Context, o Options, ready func(cloud.Config)) (err error) {
 func (d *daemon) open() error {
 	o := d.options
 	err := openDirectory(o.Home, 0o700)
-	// A group's first process, which is not root out here, has to pass through
-	// to its own files; what else is in there is for root alone.
-	for _, dir := range []string{o.runtimeDir, o.state()} {
-		err = errors.Join(err, openDirectory(dir, 0o711))
-	}
 	if err != nil {
 		return err
 	}
 	if d.lock, err = takeLock(o.Home); err != nil {
 		return err
+	}
+	// A group's first process, which is not root out here, has to pass through
+	// to its own files; what else is in there is for root alone.
+	for _, dir := range []string{o.runtimeDir, o.state()} {
+		if err := openDirectory(dir, 0o711); err != nil {
+			return err
+		}
 	}
 	d.inherited = o.containerd().InUse()
 	if d.status, err = serveStatus(o); err != nil {
@@ -166,6 +168,7 @@ func (d *daemon) close() error {
 		err = d.store.Close()
 	}
 	if d.lock != nil {
+		_ = os.Remove(d.options.state()) // unless there is anything in it
 		d.lock.release()
 	}
 	return err

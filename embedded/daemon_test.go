@@ -175,6 +175,38 @@ func TestAFailedStartLeavesWhatRanAlone(t *testing.T) {
 	}
 }
 
+// TestADaemonThatMayNotRunLeavesNothing refuses to start twice: another daemon
+// is there, and then the database is damaged.
+func TestADaemonThatMayNotRunLeavesNothing(t *testing.T) {
+	o, err := Options{Home: t.TempDir()}.withDefaults()
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.runtimeDir = t.TempDir()
+	expect := func(want error) {
+		t.Helper()
+		d := &daemon{options: o}
+		err := d.open()
+		if closeErr := d.close(); !errors.Is(err, want) || closeErr != nil {
+			t.Errorf("%v, %v; want %v", err, closeErr, want)
+		}
+		if _, err := os.Stat(o.state()); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("its runtime directory: %v", err)
+		}
+	}
+	if err := spawnStandIn(t, o.Home, "runs"); err != nil {
+		t.Fatal(err)
+	}
+	expect(ErrLocked)
+	if err := Stop(t.Context(), o); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(o.Home, "cloud.db"), []byte("no database"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	expect(ErrDamaged)
+}
+
 // TestADatabaseThatIsGoneIsNotMadeAnew starts in a directory that has been
 // used: a new database would have every group forgotten and swept away.
 func TestADatabaseThatIsGoneIsNotMadeAnew(t *testing.T) {
@@ -204,9 +236,9 @@ func TestRemainsOfADeadDaemonAreSeen(t *testing.T) {
 		t.Fatal(err)
 	}
 	if o.remains() {
-		t.Error("of a cloud that never had a containerd")
+		t.Error("of a cloud that made nothing")
 	}
-	if err := os.MkdirAll(o.containerd().State, 0o700); err != nil {
+	if err := os.WriteFile(statusSocket(o), nil, 0o600); err != nil { // the first that is made
 		t.Fatal(err)
 	}
 	if !o.remains() {

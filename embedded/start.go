@@ -35,17 +35,10 @@ func Start(ctx context.Context, o Options, command []string) (cloud.Config, erro
 	if err != nil {
 		return cloud.Config{}, err
 	}
-	_, err = Stat(ctx, o)
-	if err == nil {
-		err = refresh(ctx, o)
-	}
-	if errors.Is(err, errStopping) {
-		if err = awaitHolder(ctx, o.Home, 0); err == nil {
-			err = ErrNotRunning
+	for range tries {
+		if err = startOnce(ctx, o, command); !errors.Is(err, errStopping) && !errors.Is(err, ErrLocked) || ctx.Err() != nil {
+			break // else others start or stop it at the same time
 		}
-	}
-	if errors.Is(err, ErrNotRunning) {
-		err = startNew(ctx, o, command)
 	}
 	if err == nil && o.Limits != nil {
 		err = changeLimits(ctx, o)
@@ -56,18 +49,26 @@ func Start(ctx context.Context, o Options, command []string) (cloud.Config, erro
 	return cloud.Load(ConfigPath(o.Home))
 }
 
-// startNew starts the daemon where none runs.
-func startNew(ctx context.Context, o Options, command []string) error {
+// tries is how often a start or a stop is tried that others are in the way of.
+const tries = 10
+
+// startOnce starts a daemon, unless one runs already: that goes on, with the
+// images of o. It returns errStopping or ErrLocked when it came in the way of
+// another start or stop.
+func startOnce(ctx context.Context, o Options, command []string) error {
+	_, err := Stat(ctx, o)
+	switch {
+	case err == nil:
+		return refresh(ctx, o)
+	case errors.Is(err, errStopping):
+		return errors.Join(err, awaitHolder(ctx, o.Home, 0))
+	case !errors.Is(err, ErrNotRunning):
+		return err
+	}
 	if err := os.MkdirAll(o.Home, 0o700); err != nil {
 		return fmt.Errorf("make data directory: %w", err)
 	}
-	err := spawn(ctx, o, command)
-	if errors.Is(err, ErrLocked) { // someone else was quicker: theirs is as good
-		if _, err = Stat(ctx, o); err == nil {
-			err = refresh(ctx, o)
-		}
-	}
-	if err != nil {
+	if err := spawn(ctx, o, command); err != nil {
 		return fmt.Errorf("start the embedded cloud: %w", err)
 	}
 	return nil
@@ -188,78 +189,4 @@ func lastLine(path string) string {
 	}
 	text := strings.TrimSpace(string(data))
 	return text[strings.LastIndexByte(text, '\n')+1:]
-}
-
-// Stop asks the daemon to stop, with all that runs in it, and waits until it
-// has. Where none runs, that is no error. Groups that a daemon left behind, as
-// one does that is killed, are taken down without it.
-func Stop(ctx context.Context, o Options) error {
-	o, err := o.withDefaults()
-	if err != nil {
-		return err
-	}
-	if err := awaitHolder(ctx, o.Home, unix.SIGTERM); err != nil {
-		return fmt.Errorf("stop the embedded cloud: %w", err)
-	}
-	if !o.remains() {
-		return nil
-	}
-	return takeDown(ctx, o)
-}
-
-// awaitHolder sends a signal, unless it is 0, to the daemon of a data
-// directory, if there is one, and waits until it has ended.
-func awaitHolder(ctx context.Context, home string, signal unix.Signal) error {
-	pid, err := holder(home)
-	if err != nil || pid == 0 {
-		return err
-	}
-	process, err := unix.PidfdOpen(pid, 0)
-	if errors.Is(err, unix.ESRCH) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("open process %d: %w", pid, err)
-	}
-	defer unix.Close(process)
-	// The descriptor cannot come to mean another process; had the number done
-	// so before it was opened, the lock would have another holder now.
-	if now, err := holder(home); err != nil || now != pid {
-		return err
-	}
-	if signal != 0 {
-		if err := unix.PidfdSendSignal(process, signal, nil, 0); err != nil && !errors.Is(err, unix.ESRCH) {
-			return fmt.Errorf("signal process %d: %w", pid, err)
-		}
-	}
-	return awaitEnd(ctx, process)
-}
-
-// awaitEnd waits until the process of a pidfd has ended.
-func awaitEnd(ctx context.Context, process int) error {
-	// The pipe ends the wait in the kernel when ctx is done.
-	done, wake, err := os.Pipe()
-	if err != nil {
-		return fmt.Errorf("wait for the daemon: %w", err)
-	}
-	defer done.Close()
-	stop := context.AfterFunc(ctx, func() { wake.Close() })
-	defer func() {
-		if stop() {
-			wake.Close()
-		}
-	}()
-	for {
-		fds := []unix.PollFd{{Fd: int32(process), Events: unix.POLLIN}, {Fd: int32(done.Fd()), Events: unix.POLLIN}}
-		_, err := unix.Poll(fds, -1)
-		switch {
-		case errors.Is(err, unix.EINTR):
-		case err != nil:
-			return fmt.Errorf("wait for the daemon: %w", err)
-		case fds[0].Revents != 0:
-			return nil
-		case fds[1].Revents != 0:
-			return fmt.Errorf("wait for the daemon: %w", ctx.Err())
-		}
-	}
 }

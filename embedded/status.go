@@ -153,6 +153,13 @@ func (d *daemon) report(ctx context.Context) Status {
 	}
 }
 
+// A daemon has its lock for a moment before its socket is there, and for another
+// one after that has gone. While it is silent it is asked again.
+const (
+	silence   = 10 * time.Second
+	askedAnew = 20 * time.Millisecond
+)
+
 // Stat asks the daemon how it is, or returns ErrNotRunning. Of a daemon that
 // is starting it waits for the outcome.
 func Stat(ctx context.Context, o Options) (Status, error) {
@@ -160,20 +167,29 @@ func Stat(ctx context.Context, o Options) (Status, error) {
 	if err != nil {
 		return Status{}, err
 	}
-	pid, err := holder(o.Home)
-	if err != nil {
-		return Status{}, err
-	}
-	if pid == 0 {
-		return Status{}, ErrNotRunning
-	}
-	answer, err := askDaemon(ctx, o, http.MethodGet, "/", nil)
-	if err != nil {
-		if again, holderErr := holder(o.Home); holderErr == nil && again == 0 {
-			return Status{}, ErrNotRunning // it ended, perhaps since it could not start
+	for until := time.Now().Add(silence); ; {
+		pid, err := holder(o.Home)
+		if err != nil {
+			return Status{}, err
 		}
-		return Status{}, fmt.Errorf("the daemon (process %d) does not answer: %w", pid, err)
+		if pid == 0 {
+			return Status{}, ErrNotRunning
+		}
+		answer, err := askDaemon(ctx, o, http.MethodGet, "/", nil)
+		if err == nil {
+			return readStatus(answer, pid)
+		}
+		if ctx.Err() != nil || time.Now().After(until) {
+			return Status{}, fmt.Errorf("the daemon (process %d) does not answer: %w", pid, err)
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(askedAnew):
+		}
 	}
+}
+
+func readStatus(answer *http.Response, pid int) (Status, error) {
 	defer answer.Body.Close()
 	if answer.StatusCode != http.StatusOK {
 		return Status{}, errStopping

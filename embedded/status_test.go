@@ -8,7 +8,8 @@ import (
 )
 
 // TestStatusOfADaemonThatStarts uses the status server as a daemon does: the
-// one who asks early is answered when it is decided.
+// one who asks early, even before there is anybody to ask, is answered when it
+// is decided.
 func TestStatusOfADaemonThatStarts(t *testing.T) {
 	o, err := Options{Home: t.TempDir()}.withDefaults()
 	if err != nil {
@@ -23,14 +24,6 @@ func TestStatusOfADaemonThatStarts(t *testing.T) {
 			t.Error(err)
 		}
 	}()
-	if err := os.MkdirAll(o.state(), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	s, err := serveStatus(o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.close()
 	heard := make(chan Status)
 	go func() {
 		status, err := Stat(t.Context(), o)
@@ -39,6 +32,14 @@ func TestStatusOfADaemonThatStarts(t *testing.T) {
 		}
 		heard <- status
 	}()
+	if err := os.MkdirAll(o.state(), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	s, err := serveStatus(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.close()
 	select {
 	case status := <-heard:
 		t.Fatalf("answered %+v before it was decided", status)

@@ -9,11 +9,12 @@ import (
 	"time"
 )
 
-// remains reports whether a daemon that ended without taking its groups down
-// left any: they may run on, and have addresses, mounts and control groups.
+// remains reports whether a daemon ended without taking down what it had made:
+// groups that may run on, addresses, mounts and control groups. The first thing
+// that it makes, and the last that it removes, is in the runtime directory.
 func (o Options) remains() bool {
-	_, err := os.Stat(o.containerd().State)
-	return err == nil
+	entries, err := os.ReadDir(o.state())
+	return err == nil && len(entries) > 0
 }
 
 // takeDown does what a daemon did not come to do: it ends all that runs in the

@@ -20,7 +20,7 @@ func (o Options) clearTemporary() error {
 		return err
 	}
 	for _, dir := range left {
-		if err := removeTemporary(dir); err != nil {
+		if err := removeMount(dir); err != nil {
 			return err
 		}
 	}
@@ -39,13 +39,14 @@ func (o Options) temporaryMounts() ([]string, error) {
 	return dirs, nil
 }
 
-func removeTemporary(dir string) error {
-	if err := unix.Unmount(dir, unix.MNT_DETACH); err != nil && !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ENOENT) {
-		return fmt.Errorf("unmount %s: %w", dir, err)
+// removeMount unmounts what is mounted at a place and removes the place.
+func removeMount(at string) error {
+	if err := unix.Unmount(at, unix.MNT_DETACH); err != nil && !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ENOENT) {
+		return fmt.Errorf("unmount %s: %w", at, err)
 	}
 	// Only what is empty: below a mount of a mount there would be layers.
-	if err := os.Remove(dir); err != nil && !errors.Is(err, unix.ENOTEMPTY) && !errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("remove temporary directory of containerd: %w", err)
+	if err := os.Remove(at); err != nil && !errors.Is(err, unix.ENOTEMPTY) && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("remove what containerd has left: %w", err)
 	}
 	return nil
 }

@@ -39,8 +39,9 @@ func (r *Runtime) keepTidy(ctx context.Context) {
 	all := []*remains{
 		{list: r.orphans, remove: r.removeOrphan},
 		{list: r.strayLeases, remove: r.removeLease},
+		{list: r.strayNamespaces, remove: func(_ context.Context, file string) error { return removeMount(file) }},
 		{list: func(context.Context) ([]string, error) { return o.strayShims() }, remove: func(_ context.Context, id string) error { return o.endShim(id) }},
-		{list: func(context.Context) ([]string, error) { return o.temporaryMounts() }, remove: func(_ context.Context, dir string) error { return removeTemporary(dir) }},
+		{list: func(context.Context) ([]string, error) { return o.temporaryMounts() }, remove: func(_ context.Context, dir string) error { return removeMount(dir) }},
 	}
 	wait := tidySoon
 	for {

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"time"
 
+	"google.golang.org/grpc/codes"
+	grpcstatus "google.golang.org/grpc/status"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 )
 
@@ -128,7 +130,25 @@ func (f *found) allExited() bool {
 	return true
 }
 
-// adoptSandbox takes over a sandbox that runs.
+// takeOver takes over a sandbox that runs. Only one that is gone is given up:
+// for want of an answer nobody's containers are ended.
+func (d *deployment) takeOver(ctx context.Context, f *found) error {
+	for {
+		err := d.adoptSandbox(ctx, f)
+		if err == nil || errors.Is(err, errSandboxLost) || ctx.Err() != nil {
+			return err
+		}
+		if grpcstatus.Code(err) == codes.NotFound {
+			return errSandboxLost
+		}
+		d.engine.log.Warn("group is not taken over yet", "group", d.key, "error", err)
+		if !sleep(ctx, lookAgain) {
+			return ctx.Err()
+		}
+	}
+}
+
+// adoptSandbox tries so once.
 func (d *deployment) adoptSandbox(ctx context.Context, f *found) error {
 	cpu, memory := d.group.total()
 	var err error

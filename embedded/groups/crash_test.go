@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -144,6 +145,44 @@ func TestRemainsAreSwept(t *testing.T) {
 	w.operate(t)
 	if sandboxes, containers := w.runtime.left(); sandboxes != 1 || containers != 0 {
 		t.Errorf("%d sandboxes, want the foreign one, and %d containers are left", sandboxes, containers)
+	}
+}
+
+// TestTroubleEndsNothingThatRuns takes over a group while the runtime does not
+// answer and its share is gone, and restarts it then.
+func TestTroubleEndsNothingThatRuns(t *testing.T) {
+	w := newWorld(t)
+	c := w.operate(t)
+	web := sdkGroup(sdkContainer("web"))
+	web.Properties.Volumes = []*aci.Volume{{Name: to.Ptr("share"), AzureFile: &aci.AzureFileVolume{
+		ShareName: to.Ptr("data"), StorageAccountName: to.Ptr("account"), StorageAccountKey: to.Ptr("a2V5")}}}
+	web.Properties.Containers[0].Properties.VolumeMounts = []*aci.VolumeMount{{Name: to.Ptr("share"), MountPath: to.Ptr("/share")}}
+	c.create(t, "web", web)
+	if err := c.service.Release(); err != nil {
+		t.Fatal(err)
+	}
+	before := w.runtime.latest("web")
+	w.options.Shares = noShares{}
+	w.runtime.mu.Lock()
+	w.runtime.mute = 1
+	w.runtime.mu.Unlock()
+
+	again := w.operate(t)
+	w.runtime.await(t, "the runtime to be asked", func() bool { return w.runtime.mute == 0 })
+	if w.runtime.latest("web") != before {
+		t.Errorf("it was ended: %s", w.runtime.history())
+	}
+	w.runtime.mu.Lock()
+	w.runtime.mute = 1
+	w.runtime.mu.Unlock()
+	if _, err := again.groups.BeginRestart(t.Context(), "rg", "web", nil); err != nil {
+		t.Fatal(err)
+	}
+	again.eventually(t, "web", "waiting for its share", func(g *aci.ContainerGroup) bool {
+		return slices.ContainsFunc(g.Properties.InstanceView.Events, func(e *aci.Event) bool { return *e.Name == "FailedMount" })
+	})
+	if history := w.runtime.history(); strings.Count(history, "run web") != 1 {
+		t.Errorf("it has another sandbox: %s", history)
 	}
 }
 

@@ -44,7 +44,7 @@ func (w *worker) create(ctx context.Context) (string, error) {
 }
 
 func (w *worker) createOnce(ctx context.Context, image string) (string, error) {
-	config, err := w.config(image)
+	config, err := w.config(ctx, image)
 	if err != nil {
 		return "", err
 	}
@@ -81,9 +81,9 @@ func (w *worker) made(ctx context.Context) string {
 }
 
 // config describes one run of the container to the runtime.
-func (w *worker) config(image string) (*runtimeapi.ContainerConfig, error) {
+func (w *worker) config(ctx context.Context, image string) (*runtimeapi.ContainerConfig, error) {
 	p := w.c.Properties
-	mounts, err := w.mounts()
+	mounts, err := w.mounts(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -115,16 +115,20 @@ func (e *engine) logPath(uid, container string, attempt uint32) string {
 	return filepath.Join(e.logDir(uid), logName(container, attempt))
 }
 
-func (w *worker) mounts() ([]*runtimeapi.Mount, error) {
+func (w *worker) mounts(ctx context.Context) ([]*runtimeapi.Mount, error) {
 	file, err := w.d.hostsFile()
 	if err != nil {
 		return nil, fmt.Errorf("write hosts file: %w", err)
+	}
+	volumes, err := w.d.volumes(ctx)
+	if err != nil {
+		return nil, err
 	}
 	mounts := []*runtimeapi.Mount{w.d.ids.mount(file, "/etc/hosts", false)}
 	for _, m := range w.c.Properties.VolumeMounts {
 		volume, _ := w.d.group.volume(m.Name)
 		readOnly := m.ReadOnly || volume.Secret != nil || volume.AzureFile != nil && volume.AzureFile.ReadOnly
-		mounts = append(mounts, w.d.ids.mount(w.volumes[m.Name], filepath.Clean(m.MountPath), readOnly))
+		mounts = append(mounts, w.d.ids.mount(volumes[m.Name], filepath.Clean(m.MountPath), readOnly))
 	}
 	return mounts, nil
 }

@@ -55,6 +55,9 @@ type deployment struct {
 	netnsOf struct{ sandbox, path string }
 
 	telling sync.Mutex // held while readiness is told
+
+	mounting sync.Mutex        // held while volumes are made
+	mounted  map[string]string // where each volume is, once they are made
 }
 
 // deploy starts a deployment. found is what the runtime already has of it.
@@ -143,8 +146,7 @@ func (d *deployment) recordEnd(ctx context.Context) bool {
 func (d *deployment) live(ctx context.Context, found *found) error {
 	images := d.fetchImages(ctx, found == nil) // what was adopted may never need them
 	defer images.stop()
-	volumes, err := d.prepare(ctx, found)
-	if err != nil {
+	if err := d.prepare(ctx, found); err != nil {
 		return err
 	}
 	ctx, lost := context.WithCancelCause(ctx)
@@ -155,7 +157,7 @@ func (d *deployment) live(ctx context.Context, found *found) error {
 		defer unsubscribe()
 		d.watchSandbox(ctx, ended, lost)
 	})
-	err = d.runContainers(ctx, images, volumes, found)
+	err := d.runContainers(ctx, images, found)
 	cause := context.Cause(ctx)
 	lost(nil)
 	watching.Wait()
@@ -171,32 +173,29 @@ func (d *deployment) live(ctx context.Context, found *found) error {
 }
 
 // prepare makes, side by side, what containers need before they can be made.
-func (d *deployment) prepare(ctx context.Context, found *found) (volumes map[string]string, err error) {
+// What runs already has it, and goes on whatever became of that since.
+func (d *deployment) prepare(ctx context.Context, found *found) error {
+	if found != nil {
+		return d.takeOver(ctx, found)
+	}
 	var work errgroup.Group
 	work.Go(func() error {
-		var err error
-		if volumes, err = d.mountVolumes(ctx); err != nil && ctx.Err() == nil {
-			d.status.event("", warning, "FailedMount", err.Error())
-		}
+		_, err := d.volumes(ctx)
 		return err
 	})
 	work.Go(func() error {
-		if found != nil {
-			return d.adoptSandbox(ctx, found)
-		}
 		err := d.runSandbox(ctx)
 		if err != nil && ctx.Err() == nil {
 			d.status.event("", warning, "FailedCreatePodSandBox", err.Error())
 		}
 		return err
 	})
-	err = work.Wait()
-	return volumes, err
+	return work.Wait()
 }
 
 // runContainers runs the init containers one after another and then the
 // others side by side, which are made, but not started, meanwhile.
-func (d *deployment) runContainers(ctx context.Context, images *imageSet, volumes map[string]string, found *found) error {
+func (d *deployment) runContainers(ctx context.Context, images *imageSet, found *found) error {
 	d.tellReadiness() // before anything runs
 	p := d.group.Properties
 	initialised := make(chan struct{})
@@ -204,7 +203,7 @@ func (d *deployment) runContainers(ctx context.Context, images *imageSet, volume
 	var remaining atomic.Int32
 	remaining.Store(int32(len(p.Containers)))
 	for _, c := range p.Containers {
-		w := d.worker(c, images, volumes, p.RestartPolicy, found)
+		w := d.worker(c, images, p.RestartPolicy, found)
 		w.onStarted = sync.OnceFunc(func() {
 			if remaining.Add(-1) == 0 {
 				d.ready()
@@ -213,7 +212,7 @@ func (d *deployment) runContainers(ctx context.Context, images *imageSet, volume
 		work.Go(func() error { return w.run(workCtx, initialised) })
 	}
 	work.Go(func() error {
-		if err := d.runInit(workCtx, images, volumes, found); err != nil {
+		if err := d.runInit(workCtx, images, found); err != nil {
 			return err
 		}
 		close(initialised)
@@ -223,11 +222,11 @@ func (d *deployment) runContainers(ctx context.Context, images *imageSet, volume
 }
 
 // runInit runs the init containers, one after another.
-func (d *deployment) runInit(ctx context.Context, images *imageSet, volumes map[string]string, found *found) error {
+func (d *deployment) runInit(ctx context.Context, images *imageSet, found *found) error {
 	open := make(chan struct{})
 	close(open)
 	for _, c := range d.group.Properties.InitContainers {
-		w := d.worker(c, images, volumes, initPolicy(d.group.Properties.RestartPolicy), found)
+		w := d.worker(c, images, initPolicy(d.group.Properties.RestartPolicy), found)
 		if found.pastInit(d.group) {
 			w.adoptEnded()
 			continue
@@ -249,8 +248,8 @@ func (d *deployment) ready() {
 }
 
 // worker returns what looks after one container.
-func (d *deployment) worker(c Container, images *imageSet, volumes map[string]string, policy string, found *found) *worker {
-	return &worker{d: d, c: c, policy: policy, images: images, volumes: volumes, onStarted: func() {}, known: found.runs(c.Name)}
+func (d *deployment) worker(c Container, images *imageSet, policy string, found *found) *worker {
+	return &worker{d: d, c: c, policy: policy, images: images, onStarted: func() {}, known: found.runs(c.Name)}
 }
 
 // watchSandbox ends the life when the sandbox is not ready any more.

@@ -38,7 +38,9 @@ type fakeRuntime struct {
 	refuse map[string]string
 	// busy says how often one of that name is still being started for somebody
 	// else; then that is given up.
-	busy  map[string]int
+	busy map[string]int
+	// mute says how often the containers of a sandbox cannot be asked for.
+	mute  int
 	calls []string
 	// removing, if set, is called before a sandbox is removed, listing before
 	// containers are listed.
@@ -191,6 +193,10 @@ func (f *fakeRuntime) ListPodSandbox(_ context.Context, r *runtimeapi.ListPodSan
 func (f *fakeRuntime) ListContainers(_ context.Context, r *runtimeapi.ListContainersRequest) (*runtimeapi.ListContainersResponse, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if r.GetFilter().GetPodSandboxId() != "" && f.mute > 0 {
+		f.mute--
+		return nil, grpcstatus.Error(codes.Unavailable, "error reading from server: EOF")
+	}
 	if f.listing != nil {
 		f.mu.Unlock()
 		f.listing()

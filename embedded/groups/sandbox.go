@@ -118,6 +118,7 @@ func (d *deployment) takeDown(ctx context.Context, grace time.Duration) error {
 	defer cancel()
 	d.setSandbox("")
 	d.status.setIP("")
+	d.forgetVolumes()
 	err := d.engine.removeDeployment(ctx, d.uid, grace)
 	for wait := removePause; err != nil && wait <= maxRemovePause; wait *= 2 {
 		// The runtime may not have taken note yet of what just ended.

@@ -20,6 +20,33 @@ const secretSpace = "mode=0700,size=16m"
 // hosts is what /etc/hosts says in every container.
 const hosts = "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n"
 
+// volumes returns where each volume of the group is, and makes them first
+// unless that was done. Those of what runs already are not looked at before
+// there is another run that needs them.
+func (d *deployment) volumes(ctx context.Context) (map[string]string, error) {
+	d.mounting.Lock()
+	defer d.mounting.Unlock()
+	if d.mounted != nil {
+		return d.mounted, nil
+	}
+	mounted, err := d.mountVolumes(ctx)
+	if err != nil {
+		if ctx.Err() == nil {
+			d.status.event("", warning, "FailedMount", err.Error())
+		}
+		return nil, err
+	}
+	d.mounted = mounted
+	return mounted, nil
+}
+
+// forgetVolumes notes that they are gone.
+func (d *deployment) forgetVolumes() {
+	d.mounting.Lock()
+	defer d.mounting.Unlock()
+	d.mounted = nil
+}
+
 // mountVolumes makes every volume of the group and returns where each is.
 // It may be called again: what is there is kept.
 func (d *deployment) mountVolumes(ctx context.Context) (map[string]string, error) {

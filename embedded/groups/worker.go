@@ -24,11 +24,10 @@ const (
 
 // worker looks after one container of a deployment through all its runs.
 type worker struct {
-	d       *deployment
-	c       Container
-	policy  string
-	images  *imageSet
-	volumes map[string]string
+	d      *deployment
+	c      Container
+	policy string
+	images *imageSet
 	// known are the runs that the runtime already has, oldest first.
 	known []*runtimeapi.Container
 	// onStarted is called when a run was started; only the first call counts.

@@ -59,6 +59,11 @@ func (s fakeShares) SharePath(account, share, key string) (string, error) {
 	return s.dir, nil
 }
 
+// noShares has none.
+type noShares struct{}
+
+func (noShares) SharePath(string, string, string) (string, error) { return "", ErrNoShare }
+
 // fakeNetwork gives out 10.77.0.1 and so on, nothing twice, and remembers who
 // has what.
 type fakeNetwork struct {

@@ -120,17 +120,18 @@ func (n *Network) Settle() error {
 	return errors.Join(errs...)
 }
 
-// Down removes everything of a cloud. What is absent already is no error.
+// Down removes everything of a cloud. What is absent already is no error. The
+// claim goes before the gateway, which tells whose it is.
 func Down(o Options) error {
 	entries, err := os.ReadDir(o.Namespaces)
 	if errors.Is(err, os.ErrNotExist) {
 		err = nil
 	}
-	errs := []error{err, removeLinks(o.ID, nil)}
+	errs := []error{err, unclaim(o.Pool), removeLinks(o.ID, nil)}
 	for _, e := range entries {
 		errs = append(errs, links.RemoveNamespace(filepath.Join(o.Namespaces, e.Name())))
 	}
-	return errors.Join(append(errs, unclaim(o.Pool), removeTable(tableName(o.ID)))...)
+	return errors.Join(append(errs, removeTable(tableName(o.ID)))...)
 }
 
 // forwarding is the switch by which Linux passes packets between interfaces.

@@ -9,7 +9,11 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
 	"frankenetes.dev/embedded/network"
+	"frankenetes.dev/embedded/network/links"
 )
 
 // inside is set in the process that has a network namespace of its own.
@@ -188,4 +192,45 @@ func TestOutboundComesAndGoes(t *testing.T) {
 	w.expect([]attempt{{"allowed", "three-a", world1, "world saw " + hostInWorld}})
 	allow(false)
 	w.expect([]attempt{{"not any more", "three-a", world1, silence}})
+}
+
+// TestClaimsAreKnownAgain claims addresses for clouds whose daemons die before
+// they have noted which.
+func TestClaimsAreKnownAgain(t *testing.T) {
+	ids := []string{"0000000a", "0000000b"}
+	claim := func(id string) netip.Prefix {
+		t.Helper()
+		pool, err := network.Claim(id, netip.Prefix{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return pool
+	}
+	first, second := claim(ids[0]), claim(ids[1])
+	if first == second {
+		t.Errorf("both clouds have %s", first)
+	}
+	if again := claim(ids[0]); again != first {
+		t.Errorf("the first cloud had %s and claims %s", first, again)
+	}
+	// The daemon dies between the gateway's address and the claim.
+	route := &netlink.Route{Dst: links.IPNet(second), Type: unix.RTN_UNREACHABLE, Table: unix.RT_TABLE_MAIN}
+	if err := netlink.RouteDel(route); err != nil {
+		t.Fatal(err)
+	}
+	if again := claim(ids[1]); again != second {
+		t.Errorf("the second cloud had %s and claims %s", second, again)
+	}
+	if err := netlink.RouteDel(route); err != nil {
+		t.Errorf("the claim is not there again: %v", err)
+	}
+	for i, pool := range []netip.Prefix{first, second} {
+		if err := network.Down(network.Options{ID: ids[i], Pool: pool, Namespaces: t.TempDir()}); err != nil {
+			t.Error(err)
+		}
+	}
+	left, err := netlink.RouteListFiltered(netlink.FAMILY_V4, &netlink.Route{Type: unix.RTN_UNREACHABLE}, netlink.RT_FILTER_TYPE)
+	if err != nil || len(left) != 0 {
+		t.Errorf("routes are left: %v, %v", left, err)
+	}
 }
