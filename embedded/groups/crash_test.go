@@ -481,3 +481,89 @@ func TestWhatADeadDaemonLeftIsTakenDown(t *testing.T) {
 	}
 	again.eventually(t, "web", "running", func(g *aci.ContainerGroup) bool { return state(g) == "Running" })
 }
+
+// TestAStopThatIsKilledEndsNoJob kills the daemon while it ends groups with the
+// cloud. A job that it had killed did not fail: it runs again, as do those that
+// it had not come to.
+func TestAStopThatIsKilledEndsNoJob(t *testing.T) {
+	w := newWorld(t)
+	c := w.operate(t)
+	for _, name := range []string{"killed", "done", "left"} {
+		job := sdkGroup(sdkContainer(name))
+		job.Properties.RestartPolicy = to.Ptr(aci.ContainerGroupRestartPolicyNever)
+		c.create(t, name, job)
+	}
+	if err := c.service.Release(); err != nil {
+		t.Fatal(err)
+	}
+	w.runtime.finish(t, "done", 6, "") // by itself, before
+	if err := c.service.noteStop(); err != nil {
+		t.Fatal(err)
+	}
+	w.runtime.finish(t, "killed", exitKilled, "")
+	left := w.runtime.latest("left").sandbox
+
+	again := w.operate(t)
+	if got := again.get(t, "done"); state(got) != "Failed" || *inside(got, 0).CurrentState.ExitCode != 6 {
+		t.Errorf("the job that had ended before is %s", state(got))
+	}
+	for _, name := range []string{"killed", "left"} {
+		again.eventually(t, name, "running again", func(g *aci.ContainerGroup) bool { return state(g) == "Running" })
+	}
+	if w.runtime.latest("left").sandbox == left {
+		t.Error("what was told to end was taken over")
+	}
+	// And that is over: the next one takes over what runs.
+	now := w.runtime.latest("killed").sandbox
+	if err := again.service.Release(); err != nil {
+		t.Fatal(err)
+	}
+	last := w.operate(t)
+	last.eventually(t, "killed", "running", func(g *aci.ContainerGroup) bool { return state(g) == "Running" })
+	if w.runtime.latest("killed").sandbox != now {
+		t.Error("what runs is not taken over")
+	}
+}
+
+// TestWhatIsToEndEndsWhenTheRuntimeIsBack stops and replaces groups while the
+// runtime is away for longer than it is asked again at once.
+func TestWhatIsToEndEndsWhenTheRuntimeIsBack(t *testing.T) {
+	t.Parallel()
+	const away = 12
+	actions := map[string]func(*testing.T, *client){
+		"stop": func(t *testing.T, c *client) {
+			if _, err := c.groups.Stop(t.Context(), "rg", "web", nil); err != nil {
+				t.Fatal(err)
+			}
+			if got := state(c.get(t, "web")); got != "Stopped" {
+				t.Errorf("it is %s", got)
+			}
+			if _, err := c.groups.BeginStart(t.Context(), "rg", "web", nil); err != nil {
+				t.Fatal(err)
+			}
+		},
+		"put": func(t *testing.T, c *client) {
+			other := sdkContainer("web")
+			other.Properties.Command = to.SliceOfPtrs("other")
+			c.create(t, "web", sdkGroup(other))
+		},
+	}
+	for name, act := range actions {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			c := w.operate(t)
+			c.create(t, "web", sdkGroup(sdkContainer("web")))
+			first := w.runtime.latest("web").sandbox
+			w.runtime.mu.Lock()
+			w.runtime.away = away
+			w.runtime.mu.Unlock()
+			act(t, c)
+			w.runtime.await(t, "another sandbox", func() bool { r := w.runtime.running("web"); return r != nil && r.sandbox != first })
+			c.eventually(t, "web", "running", func(g *aci.ContainerGroup) bool { return state(g) == "Running" })
+			if sandboxes, _ := w.runtime.left(); sandboxes != 1 {
+				t.Errorf("there are %d sandboxes", sandboxes)
+			}
+		})
+	}
+}

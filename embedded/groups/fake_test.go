@@ -40,7 +40,9 @@ type fakeRuntime struct {
 	// else; then that is given up.
 	busy map[string]int
 	// mute says how often the containers of a sandbox cannot be asked for.
-	mute  int
+	mute int
+	// away says how often those of a deployment cannot be asked for.
+	away  int
 	calls []string
 	// removing, if set, is called before a sandbox is removed, listing before
 	// containers are listed.
@@ -196,6 +198,10 @@ func (f *fakeRuntime) ListContainers(_ context.Context, r *runtimeapi.ListContai
 	if r.GetFilter().GetPodSandboxId() != "" && f.mute > 0 {
 		f.mute--
 		return nil, grpcstatus.Error(codes.Unavailable, "error reading from server: EOF")
+	}
+	if r.GetFilter().GetPodSandboxId() == "" && f.away > 0 {
+		f.away--
+		return nil, grpcstatus.Error(codes.Unavailable, "connection refused")
 	}
 	if f.listing != nil {
 		f.mu.Unlock()

@@ -174,18 +174,29 @@ func (s *Service) redeploy(ctx context.Context, g *group, change func(*record)) 
 		return fmt.Errorf("deploy container group %s anew: %w", g.key, err)
 	}
 	if err := s.halt(ctx, g, old.UID); err != nil {
-		// What runs cannot be ended: it is what the group still is.
-		g.mu.Lock()
-		defer g.mu.Unlock()
-		g.record = old
-		return errors.Join(err, s.options.Store.Put(kind, g.key, old))
+		return err
 	}
 	return errors.Join(s.engine.removeLogs(old.UID), s.deployStored(ctx, g))
 }
 
-// halt kills what runs of the group, if anything does, or of the deployment
-// with a uid.
+// halt ends what runs of the group, if anything does, or of the deployment with
+// a uid, after that was put on record: it cannot stay, and so halt goes on
+// trying while the runtime is away. It gives up when the service ends; the
+// next one finds on record what is still to be done.
 func (s *Service) halt(ctx context.Context, g *group, uid string) error {
+	for pause := removePause; ; pause = min(2*pause, maxRemovePause) {
+		err := s.haltOnce(ctx, g, uid)
+		if err == nil {
+			return nil
+		}
+		s.options.Log.Warn("container group is not ended yet", "group", g.key, "error", err)
+		if !sleep(s.ctx, pause) {
+			return fmt.Errorf("end container group %s: %w", g.key, err)
+		}
+	}
+}
+
+func (s *Service) haltOnce(ctx context.Context, g *group, uid string) error {
 	d := g.live()
 	var err error
 	if d != nil {
@@ -196,7 +207,7 @@ func (s *Service) halt(ctx context.Context, g *group, uid string) error {
 		err = s.engine.removeDeployment(ctx, uid, 0)
 	}
 	if err != nil {
-		return fmt.Errorf("end container group %s: %w", g.key, err)
+		return err
 	}
 	s.leave(g.key, uid)
 	g.mu.Lock()
@@ -216,7 +227,7 @@ func (s *Service) remove(ctx context.Context, g *group) error {
 		return err
 	}
 	var work errgroup.Group
-	work.Go(func() error { return s.haltForGood(ctx, g, uid) })
+	work.Go(func() error { return s.halt(ctx, g, uid) })
 	work.Go(func() error { return s.takeBackOwn(g.key, nil) })
 	if err := work.Wait(); err != nil {
 		return err
@@ -236,21 +247,6 @@ func (s *Service) remove(ctx context.Context, g *group) error {
 	s.mu.Unlock()
 	s.ledger.gone(g.key)
 	return s.engine.removeLogs(uid)
-}
-
-// haltForGood halts a group that is on record no more, and so cannot stay: it
-// goes on trying while the runtime is away, until the service ends.
-func (s *Service) haltForGood(ctx context.Context, g *group, uid string) error {
-	for pause := removePause; ; pause = min(2*pause, maxRemovePause) {
-		err := s.halt(ctx, g, uid)
-		if err == nil {
-			return nil
-		}
-		s.options.Log.Warn("deleted group is not ended yet", "group", g.key, "error", err)
-		if !sleep(s.ctx, pause) {
-			return err
-		}
-	}
 }
 
 // forget removes the group's record, for good, and returns the name of its

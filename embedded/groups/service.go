@@ -13,7 +13,6 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sync/errgroup"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 
 	"frankenetes.dev/embedded/arm"
@@ -75,6 +74,9 @@ type Service struct {
 
 	execs       *tickets[execution]
 	attachments *tickets[run]
+	// cutShort is when an earlier daemon began to end all groups, if it did not
+	// live to do so; otherwise zero.
+	cutShort time.Time
 
 	mu     sync.Mutex
 	groups map[string]*group
@@ -124,7 +126,7 @@ func (s *Service) Resume(ctx context.Context) error {
 		return err
 	}
 	s.running.Go(func() { s.keepSweeping(s.ctx) })
-	return nil
+	return s.options.Store.Delete(stopKind, stopKey)
 }
 
 // resume reads the groups and has each handled, with what the runtime has of it.
@@ -132,6 +134,12 @@ func (s *Service) resume(ctx context.Context, handle func(context.Context, *grou
 	ready, all, err := s.engine.find(ctx)
 	if err != nil {
 		return err
+	}
+	if s.cutShort, err = s.beganToStop(); err != nil {
+		return err
+	}
+	if !s.cutShort.IsZero() {
+		ready = nil // what is left was told to end, and shall
 	}
 	wanted := map[string]bool{}
 	err = s.options.Store.Each(kind, "", func(key string, value []byte) error {
@@ -303,41 +311,4 @@ func (s *Service) get(key string) *group {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.groups[key]
-}
-
-// Stop ends every group's containers, SIGTERM first, side by side, and leaves
-// nothing in the runtime. The groups stay in the store.
-func (s *Service) Stop(ctx context.Context) error {
-	return s.end(func(d *deployment) error { return d.stop(ctx, stopGrace) })
-}
-
-// Release ends the service and leaves the containers running.
-func (s *Service) Release() error {
-	return s.end(func(d *deployment) error { d.release(); return nil })
-}
-
-func (s *Service) end(each func(*deployment) error) error {
-	s.execs.close()
-	s.attachments.close()
-	var work errgroup.Group
-	for _, g := range s.list("") {
-		work.Go(func() error {
-			var err error
-			if d := g.live(); d != nil {
-				err = each(d)
-			}
-			g.mu.Lock()
-			defer g.mu.Unlock()
-			g.published.close()
-			g.published = nil
-			return err
-		})
-	}
-	err := work.Wait()
-	s.cancel()
-	s.running.Wait()
-	if err != nil {
-		return fmt.Errorf("stop container groups: %w", err)
-	}
-	return nil
 }

@@ -14,15 +14,15 @@ import (
 // startError is the runtime's reason for a run that it could not start.
 const startError = "StartError"
 
-// errCutShort says that a container was never started although the runtime
+// errNeverBegan says that a container was never started although the runtime
 // takes it for one that has ended.
-var errCutShort = errors.New("the start was cut short")
+var errNeverBegan = errors.New("the start was cut short")
 
-// cutShort reports whether the runtime could not start a container for a daemon
+// neverBegan reports whether the runtime could not start a container for a daemon
 // that did not live to hear of it, more often than not because it had died and
 // nobody waited for the start any more. That is no end of a run: if it cannot
 // be started, it will not be the second time.
-func cutShort(state *runtimeapi.ContainerStatus) bool {
+func neverBegan(state *runtimeapi.ContainerStatus) bool {
 	return state.State == runtimeapi.ContainerState_CONTAINER_EXITED && state.Reason == startError
 }
 
@@ -55,7 +55,7 @@ func (w *worker) start(ctx context.Context, id string) (*exit, error) {
 			}
 			continue
 		case state.Reason == startError && forAnother(err):
-			return nil, errCutShort
+			return nil, errNeverBegan
 		case state.Reason == startError:
 			return w.notStarted(err), nil
 		}

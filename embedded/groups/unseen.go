@@ -18,7 +18,7 @@ const unknownReason = "Unknown"
 // record.
 func (s *Service) noteUnseen(ctx context.Context, g *group) (over bool, err error) {
 	r := &g.record
-	ends, err := s.engine.lastEnds(ctx, r.UID)
+	ends, err := s.engine.lastEnds(ctx, r.UID, s.cutShort)
 	if err != nil {
 		return false, fmt.Errorf("look how containers have ended: %w", err)
 	}
@@ -46,8 +46,8 @@ func (s *Service) noteUnseen(ctx context.Context, g *group) (over bool, err erro
 }
 
 // lastEnds returns how the last run of each container of a deployment ended, if
-// it did so by itself.
-func (e *engine) lastEnds(ctx context.Context, uid string) (map[string]*runtimeapi.ContainerStatus, error) {
+// it did so by itself. What an earlier daemon had begun to end at a time did not.
+func (e *engine) lastEnds(ctx context.Context, uid string, cutShort time.Time) (map[string]*runtimeapi.ContainerStatus, error) {
 	list, err := e.cri.ListContainers(ctx, &runtimeapi.ListContainersRequest{Filter: &runtimeapi.ContainerFilter{LabelSelector: map[string]string{labelUID: uid}}})
 	if err != nil {
 		return nil, err
@@ -65,7 +65,7 @@ func (e *engine) lastEnds(ctx context.Context, uid string) (map[string]*runtimea
 		if err != nil {
 			return nil, err
 		}
-		if r.Status.Reason != unknownReason && !cutShort(r.Status) {
+		if r.Status.Reason != unknownReason && !neverBegan(r.Status) && !wasEnded(r.Status, cutShort) {
 			last[name] = r.Status
 		}
 	}

@@ -71,7 +71,7 @@ func (w *worker) run(ctx context.Context, gate <-chan struct{}) error {
 			return ctx.Err()
 		}
 		result, err := w.once(ctx, id)
-		if errors.Is(err, errCutShort) {
+		if errors.Is(err, errNeverBegan) {
 			if err := w.forget(ctx, id); err != nil {
 				return err
 			}
@@ -104,8 +104,8 @@ func (w *worker) once(ctx context.Context, id string) (exit, error) {
 	switch {
 	case state == nil:
 		return gone(), nil
-	case cutShort(state):
-		return exit{}, errCutShort
+	case neverBegan(state):
+		return exit{}, errNeverBegan
 	case state.State == runtimeapi.ContainerState_CONTAINER_EXITED: // while nobody looked
 		w.onStarted()
 		return exitOf(state), nil

@@ -43,12 +43,12 @@ func TestDiskFull(t *testing.T) {
 	disk.free(t)
 	c.put("after", sleeper("main"))
 	for _, name := range accepted { // those that had no room to start have now
-		c.eventually(name, "running", runs)
+		c.await(name, "running", runs)
 	}
 	m.Run("cloud", "stop")
 	m.Run("cloud", "start")
 	for _, name := range append(accepted, "before", "after") {
-		c.eventually(name, "running after a start of the cloud", runs)
+		c.await(name, "running after a start of the cloud", runs)
 	}
 	if g, err := c.conn.GetGroup(c.ctx(), resourceGroup, refused); err != nil || g != nil {
 		t.Errorf("the group that was refused: %v, %v", g, err)

@@ -125,7 +125,7 @@ func (c *localCloud) await(name, what string, is func(*cloud.Group) bool) *cloud
 		}
 		select {
 		case <-ctx.Done():
-			c.T.Fatalf("group %s is not %s: %s", name, what, show(g))
+			c.T.Fatalf("group %s is not %s: %s\n%s", name, what, show(g), events(g))
 		case <-time.After(50 * time.Millisecond):
 		}
 	}

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/to"
 	aci "github.com/Azure/azure-sdk-for-go/sdk/resourcemanager/containerinstance/armcontainerinstance/v2"
@@ -23,22 +22,6 @@ func TestStates(t *testing.T) {
 	c.part("stop and start", testStopAndStart)
 	c.part("a new daemon knows what was", testNewDaemon)
 }
-
-// eventually reads a group until what is asked of it holds.
-func (c *localCloud) eventually(name, what string, holds func(*cloud.Group) bool) *cloud.Group {
-	c.T.Helper()
-	for end := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
-		g := c.get(name)
-		if holds(g) {
-			return g
-		}
-		if time.Now().After(end) {
-			c.T.Fatalf("group %s never was %s: %s, %s", name, what, *g.Properties.InstanceView.State, events(g))
-		}
-	}
-}
-
-func groupState(g *cloud.Group) string { return *g.Properties.InstanceView.State }
 
 func view(g *cloud.Group, container string) *aci.ContainerPropertiesInstanceView {
 	for _, c := range g.Properties.Containers {
@@ -65,7 +48,7 @@ func events(g *cloud.Group) string {
 func testExitCodes(c *localCloud) {
 	c.put("ends", container("well", "true"), container("badly", "sh", "-c", "exit 7"), container("absent", "/no/such/file"),
 		container("greedy", "sh", "-c", "x=a; while :; do x=$x$x; done"))
-	g := c.eventually("ends", "at its end", func(g *cloud.Group) bool { return groupState(g) == "Failed" })
+	g := c.await("ends", "at its end", func(g *cloud.Group) bool { return stateOf(g) == "Failed" })
 	for name, want := range map[string]string{"well": "0 Completed", "badly": "7 Error", "absent": "128 Error", "greedy": "137 OOMKilled"} {
 		s := view(g, name).CurrentState
 		if got := fmt.Sprintf("%d %s", *s.ExitCode, *s.DetailStatus); got != want || *s.State != "Terminated" || s.FinishTime == nil {
@@ -77,7 +60,7 @@ func testExitCodes(c *localCloud) {
 	again := c.group(container("crash", "sh", "-c", "echo run; exit 3"))
 	again.Properties.RestartPolicy = to.Ptr(aci.ContainerGroupRestartPolicyOnFailure)
 	c.putGroup("again", again)
-	g = c.eventually("again", "backing off", func(g *cloud.Group) bool {
+	g = c.await("again", "backing off", func(g *cloud.Group) bool {
 		return strings.HasPrefix(*view(g, "crash").CurrentState.DetailStatus, "CrashLoopBackOff")
 	})
 	if v := view(g, "crash"); *v.RestartCount != 1 || *v.PreviousState.ExitCode != 3 || *v.PreviousState.State != "Terminated" || v.CurrentState.StartTime == nil {
@@ -112,8 +95,8 @@ func testInitFails(c *localCloud) {
 			c.T.Errorf("init container %d ended with %d", i, code)
 		}
 	}
-	if groupState(got) != "Failed" || *got.Properties.ProvisioningState != "Failed" || *view(got, "main").CurrentState.State != "Waiting" {
-		c.T.Errorf("group %s, provisioning %s, main %s", groupState(got), *got.Properties.ProvisioningState, *view(got, "main").CurrentState.State)
+	if stateOf(got) != "Failed" || *got.Properties.ProvisioningState != "Failed" || *view(got, "main").CurrentState.State != "Waiting" {
+		c.T.Errorf("group %s, provisioning %s, main %s", stateOf(got), *got.Properties.ProvisioningState, *view(got, "main").CurrentState.State)
 	}
 	if log := c.logs("init", "second"); log != "cannot\n" {
 		c.T.Errorf("log of the init container: %q", log)
@@ -137,7 +120,7 @@ func testProbes(c *localCloud) {
 	made := c.putGroup("probed", g)
 	at := *made.Properties.IPAddress.IP + ":8080"
 
-	c.eventually("probed", "found not to be ready", func(g *cloud.Group) bool {
+	c.await("probed", "found not to be ready", func(g *cloud.Group) bool {
 		return strings.Contains(events(g), "Warning Unhealthy: Readiness probe failed: HTTP probe failed with statuscode: 404")
 	})
 	if reachable(at) {
@@ -149,7 +132,7 @@ func testProbes(c *localCloud) {
 	c.awaitReach(at, false)
 
 	c.sh("probed", "alive", "rm /tmp/well")
-	got := c.eventually("probed", "restarted", func(g *cloud.Group) bool {
+	got := c.await("probed", "restarted", func(g *cloud.Group) bool {
 		return *view(g, "alive").RestartCount == 1 && *view(g, "alive").CurrentState.State == "Running"
 	})
 	if p := view(got, "alive").PreviousState; *p.ExitCode != 9 {
@@ -177,8 +160,8 @@ func testRestart(c *localCloud) {
 	if _, err := c.conn.Groups.BeginRestart(c.ctx(), resourceGroup, "restarted", nil); err != nil {
 		c.T.Fatal(err)
 	}
-	got := c.eventually("restarted", "running again", func(g *cloud.Group) bool {
-		return groupState(g) == "Running" && *view(g, "keeper").RestartCount == 1 && *view(g, "other").RestartCount == 1
+	got := c.await("restarted", "running again", func(g *cloud.Group) bool {
+		return stateOf(g) == "Running" && *view(g, "keeper").RestartCount == 1 && *view(g, "other").RestartCount == 1
 	})
 	if ip := *got.Properties.IPAddress.IP; ip != before {
 		c.T.Errorf("its address was %s and is %s", before, ip)
@@ -203,8 +186,8 @@ func testStopAndStart(c *localCloud) {
 		}
 	}
 	got := c.get("stopped")
-	if a := got.Properties.IPAddress; groupState(got) != "Stopped" || *got.Properties.ProvisioningState != "Succeeded" || a.IP != nil || a.Fqdn == nil {
-		c.T.Errorf("stopped: %s, provisioning %s, address %v", groupState(got), *got.Properties.ProvisioningState, a)
+	if a := got.Properties.IPAddress; stateOf(got) != "Stopped" || *got.Properties.ProvisioningState != "Succeeded" || a.IP != nil || a.Fqdn == nil {
+		c.T.Errorf("stopped: %s, provisioning %s, address %v", stateOf(got), *got.Properties.ProvisioningState, a)
 	}
 	_, err := c.conn.Containers.ExecuteCommand(c.ctx(), resourceGroup, "stopped", "web", aci.ContainerExecRequest{Command: to.Ptr("/bin/sh")}, nil)
 	if err == nil || !strings.Contains(err.Error(), "ContainerGroupStopped") {
@@ -219,8 +202,8 @@ func testStopAndStart(c *localCloud) {
 			c.T.Fatal(err)
 		}
 	}
-	if got := c.get("stopped"); groupState(got) != "Running" || *view(got, "web").RestartCount != 0 || got.Properties.IPAddress.IP == nil {
-		c.T.Errorf("started: %s, %d restarts", groupState(got), *view(got, "web").RestartCount)
+	if got := c.get("stopped"); stateOf(got) != "Running" || *view(got, "web").RestartCount != 0 || got.Properties.IPAddress.IP == nil {
+		c.T.Errorf("started: %s, %d restarts", stateOf(got), *view(got, "web").RestartCount)
 	}
 	c.remove("stopped")
 }
@@ -235,11 +218,11 @@ func testNewDaemon(c *localCloud) {
 	running := func(g *cloud.Group) bool {
 		return *view(g, "crash").RestartCount == 1 && *view(g, "crash").CurrentState.State == "Running"
 	}
-	before := c.eventually("known", "in its second run", running)
+	before := c.await("known", "in its second run", running)
 	c.Kill9()
 	c.Run("cloud", "start")
 	c.conn = c.connect(c.front.config)
-	after := c.eventually("known", "adopted", running)
+	after := c.await("known", "adopted", running)
 	if was, is := events(before), events(after); was != is {
 		c.T.Errorf("events were\n%sand are\n%s", was, is)
 	}
