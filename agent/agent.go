@@ -71,8 +71,8 @@ type agent struct {
 	cgroup cgroup.Group
 
 	processes *supervisor
-	// trial says why processes cannot have namespaces of their own, if so.
-	trial   func() error
+	// trial says what processes can have.
+	trial   func() rootless.Findings
 	volumes sync.Mutex
 	// keeper has the volumes that are in memory, once there is one.
 	keeper *rootless.Keeper
@@ -94,7 +94,7 @@ func Run(ctx context.Context, cfg Config) error {
 	}
 	var work sync.WaitGroup
 	defer work.Wait()
-	work.Go(func() { _ = a.trial() }) // while we wait for others
+	work.Go(func() { a.trial() }) // while we wait for others
 	id, err := a.enrol(ctx)
 	if err != nil {
 		if ctx.Err() != nil {
@@ -212,7 +212,7 @@ func newAgent(cfg Config) (*agent, error) {
 		return nil, err
 	}
 	a := &agent{cfg: cfg, log: log, server: host, roots: roots, own: own, cgroup: cgroup.Own()}
-	a.trial = sync.OnceValue(a.tryNamespaces)
+	a.trial = sync.OnceValue(a.try)
 	a.leaving = make(chan struct{})
 	a.http, a.http2 = newServers(log)
 	if err := http2.ConfigureServer(a.http, a.http2); err != nil {
@@ -221,10 +221,11 @@ func newAgent(cfg Config) (*agent, error) {
 	return a, nil
 }
 
-// tryNamespaces returns why processes cannot have namespaces of their own.
-func (a *agent) tryNamespaces() error {
+// try finds out what processes can have.
+func (a *agent) try() rootless.Findings {
 	if !a.cfg.Trial {
-		return errors.New("this agent was not asked to find out")
+		err := errors.New("this agent was not asked to find out")
+		return rootless.Findings{NoRoom: err, NoCleanRoot: err}
 	}
 	return rootless.Try(a.cfg.Reaper, a.cfg.dirs())
 }

@@ -69,7 +69,7 @@ func newTestAgent(t *testing.T) *agent {
 	}
 	log := slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug}))
 	a := &agent{cfg: Config{Root: root, Volumes: t.TempDir(), Version: "v1", Reaper: children}, log: log, cgroup: cgroup.Own()}
-	a.trial = func() error { return errors.New("not tried") }
+	a.trial = a.try
 	a.processes = newSupervisor(children, filepath.Join(root, "log", "web"), a.cfg.dirs(), a.cgroup, log)
 	t.Cleanup(func() {
 		for _, r := range a.processes.order {

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"errors"
 	"net/http"
 	"os"
 	"os/exec"
@@ -16,8 +17,8 @@ import (
 // needsNamespaces skips a test where processes cannot have namespaces.
 func needsNamespaces(t *testing.T) {
 	t.Helper()
-	if err := rootless.Try(children, rootless.Dirs{Root: t.TempDir()}); err != nil {
-		t.Skipf("NOT TESTED: processes cannot have namespaces here: %v", err)
+	if found := rootless.Try(children, rootless.Dirs{Root: t.TempDir()}); found.NoRoom != nil {
+		t.Skipf("NOT TESTED: processes cannot have namespaces here: %v", found.NoRoom)
 	}
 }
 
@@ -325,5 +326,55 @@ func TestVolumesInMemory(t *testing.T) {
 	refused(t, c, exact("five", "true", mount(at+"/five", "guess", false)), "not for who asks")
 	if entries, err := os.ReadDir(a.cfg.Volumes + "/cache"); err != nil || len(entries) > 0 {
 		t.Errorf("on the disk there is %v, %v", entries, err)
+	}
+}
+
+// onMemory is a test agent whose directory is on another file system than that
+// of the machine's root, as an agent's is.
+func onMemory(t *testing.T) *agent {
+	t.Helper()
+	root, err := os.MkdirTemp("/dev/shm", "agent-")
+	if err != nil {
+		t.Skipf("NOT TESTED: there is no second file system: %v", err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(root) })
+	if found := rootless.Try(children, rootless.Dirs{Root: root}); found.NoCleanRoot != nil {
+		t.Skipf("NOT TESTED: processes cannot have root file systems that forget here: %v", found.NoCleanRoot)
+	}
+	a := newTestAgent(t)
+	a.cfg.Root = root
+	a.processes.dirs = a.cfg.dirs()
+	return a
+}
+
+func TestRootThatForgets(t *testing.T) {
+	a := onMemory(t)
+	c := connectTo(t, a)
+	at := t.TempDir()
+	for name, content := range map[string]string{"/changed": "as it was", "/removed": "still there", "/dir/file": "x"} {
+		if err := errors.Join(os.MkdirAll(filepath.Dir(at+name), 0o755), os.WriteFile(at+name, []byte(content), 0o644)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	volumes(t, a, map[string]string{"data/file": "x"})
+	script := "cd " + at + `
+		cat changed removed; ls new dir/new /new-frankenetes /etc/new-frankenetes 2>/dev/null
+		echo y > changed; rm removed; echo y > new; echo y > dir/new; echo y > /new-frankenetes; echo y > /etc/new-frankenetes
+		cat changed new /new-frankenetes /etc/new-frankenetes; echo y >> v/file; ls ` + a.cfg.Root + ` 2>/dev/null; stat -c %a /tmp; id -un`
+	e := protocol.Exact{CleanRoot: true, Mounts: []protocol.Mount{{Volume: "data", Path: at + "/v"}}}
+	want := "stdout F as it wasstill therey\nstdout F y\nstdout F y\nstdout F y\nstdout F 1777\nstdout F root\n"
+	for range 2 {
+		if got := says(t, c, exact("p", script, e)); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+	if data, err := os.ReadFile(a.cfg.Volumes + "/data/file"); string(data) != "xy\ny\n" {
+		t.Errorf("the volume has %q, %v", data, err)
+	}
+	if data, err := os.ReadFile(at + "/changed"); string(data) != "as it was" {
+		t.Errorf("the machine's file has %q, %v", data, err)
+	}
+	if left, err := filepath.Glob(a.cfg.Root + "/written-*"); len(left) > 0 {
+		t.Errorf("what was written is left: %v, %v", left, err)
 	}
 }

@@ -72,9 +72,16 @@ func readBody(w http.ResponseWriter, r *http.Request, into any) error {
 
 func (a *agent) hello(w http.ResponseWriter, r *http.Request) {
 	name, err := os.Hostname()
-	h := protocol.Hello{Hostname: name, Version: a.cfg.Version, Exact: true, Ports: rootless.PortsAreFree()}
-	if why := a.trial(); why != nil {
-		h.Exact, h.Inexact = false, why.Error()
+	found := a.trial()
+	h := protocol.Hello{
+		Hostname: name, Version: a.cfg.Version, Ports: rootless.PortsAreFree(),
+		Exact: found.NoRoom == nil, CleanRoot: found.NoCleanRoot == nil,
+	}
+	if found.NoRoom != nil {
+		h.Inexact = found.NoRoom.Error()
+	}
+	if found.NoCleanRoot != nil {
+		h.Unclean = found.NoCleanRoot.Error()
 	}
 	// Our side of the way to the node is the group's address.
 	if addr, ok := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr); ok {

@@ -91,8 +91,11 @@ func (r *run) makePlace(dirs rootless.Dirs) error {
 }
 
 func (r *run) leavePlace() {
-	if r.room != nil {
-		r.room.Close()
+	if r.room == nil {
+		return
+	}
+	if err := r.room.Close(); err != nil {
+		r.logger.Warn("leave namespaces", "error", err)
 	}
 }
 

@@ -64,6 +64,10 @@ type Hello struct {
 	// why not; only the pod agent finds out.
 	Exact   bool   `json:"exact,omitempty"`
 	Inexact string `json:"inexact,omitempty"`
+	// CleanRoot says that a process can have a root file system that forgets,
+	// Unclean why not.
+	CleanRoot bool   `json:"cleanRoot,omitempty"`
+	Unclean   string `json:"unclean,omitempty"`
 	// Ports says that every user may listen on every port: who has
 	// namespaces of its own has no power over the group's network.
 	Ports bool `json:"ports,omitempty"`
@@ -102,8 +106,11 @@ type Exact struct {
 	// Hostname is what uname is to say; empty leaves it.
 	Hostname string `json:"hostname,omitempty"`
 	// ReadOnlyRoot lets nobody write to the root file system.
-	ReadOnlyRoot bool    `json:"readOnlyRoot,omitempty"`
-	Mounts       []Mount `json:"mounts,omitempty"`
+	ReadOnlyRoot bool `json:"readOnlyRoot,omitempty"`
+	// CleanRoot forgets what is written to the root file system when the
+	// process has ended.
+	CleanRoot bool    `json:"cleanRoot,omitempty"`
+	Mounts    []Mount `json:"mounts,omitempty"`
 }
 
 // Mount is a file or directory of a volume, mounted in a container.

@@ -41,6 +41,7 @@ const patience = 10 * time.Second
 type Room struct {
 	holder *process.Child
 	uid    int
+	store  string
 
 	mu   sync.Mutex
 	conn *conn
@@ -68,6 +69,9 @@ type begin struct {
 	Process protocol.Process `json:"process"`
 	// Bounding is all that programs may ever have.
 	Bounding process.Capabilities `json:"bounding"`
+	// Store is a directory for what is written to the root file system; empty
+	// means that it is written there.
+	Store string `json:"store,omitempty"`
 	// Memory are the names of the volumes in memory whose mounts come along.
 	Memory []string `json:"memory,omitempty"`
 
@@ -94,8 +98,7 @@ func Open(reaper *process.Reaper, dirs Dirs, p protocol.Process) (*Room, error) 
 	r := &Room{}
 	err := r.open(reaper, begin{Dirs: dirs, Process: p, Bounding: process.Bounding()})
 	if err != nil {
-		r.Close()
-		return nil, err
+		return nil, errors.Join(err, r.Close())
 	}
 	return r, nil
 }
@@ -114,6 +117,12 @@ func (r *Room) open(reaper *process.Reaper, b begin) error {
 	defer func() { closeAll(b.volumes) }()
 	if err := b.borrow(); err != nil {
 		return err
+	}
+	if b.Process.Exact.CleanRoot && !b.Process.Exact.ReadOnlyRoot {
+		if r.store, err = os.MkdirTemp(b.Dirs.Root, "written-"); err != nil {
+			return fmt.Errorf("make room for what is written: %w", err)
+		}
+		b.Store = r.store
 	}
 	b.Process.Args = nil // come with the start
 	for _, stage := range []string{SetupStage, HoldStage} {
@@ -175,12 +184,21 @@ func (r *Room) ask(q request, files ...*os.File) (answer, error) {
 	return a, nil
 }
 
-// Close ends the holder. The namespaces end with the last program in them.
-func (r *Room) Close() {
-	_ = r.conn.Close()
+// Close ends the holder, when no program is left, and forgets what was written.
+func (r *Room) Close() error {
+	if r.conn != nil {
+		_ = r.conn.Close()
+	}
 	if r.holder != nil {
 		end(r.holder)
 	}
+	if r.store == "" {
+		return nil
+	}
+	if err := os.RemoveAll(r.store); err != nil {
+		return fmt.Errorf("remove what was written: %w", err)
+	}
+	return nil
 }
 
 // end kills a helper and waits until it is gone.

@@ -94,10 +94,8 @@ func (s Stages) furnish(b begin) error {
 			return fmt.Errorf("mount %s of volume %s: %w", m.SubPath, m.Volume, err)
 		}
 	}
-	for _, dir := range []string{b.Dirs.Root, b.Dirs.Volumes} {
-		if err := cover(dir); err != nil {
-			return err
-		}
+	if err := b.replaceRoot(); err != nil {
+		return err
 	}
 	root, err := openTree("/", unix.RESOLVE_IN_ROOT)
 	if err != nil {
@@ -118,6 +116,17 @@ func (s Stages) furnish(b begin) error {
 		}
 	}
 	return nil
+}
+
+// replaceRoot makes the root file system that the process sees, without the
+// agent's directories.
+func (b begin) replaceRoot() error {
+	if b.Store != "" {
+		if err := composeRoot(b.Store, b.Dirs); err != nil {
+			return err
+		}
+	}
+	return errors.Join(cover(b.Dirs.Root), cover(b.Dirs.Volumes))
 }
 
 // place mounts a directory among the agent's own.

@@ -11,10 +11,29 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Try finds out whether rooms can be had here, by doing all that one needs: a
-// kernel's version would not tell what its operator, a seccomp filter or a
-// container's mounts forbid. It returns why not.
-func Try(reaper *process.Reaper, dirs Dirs) error {
+// Findings are what a trial has found out.
+type Findings struct {
+	// NoRoom and NoCleanRoot are why neither can be had, nil if it can.
+	NoRoom, NoCleanRoot error
+}
+
+// Try finds out whether rooms can be had here, and root file systems that
+// forget, by doing all that they need: a kernel's version would not tell what
+// its operator, a seccomp filter or a container's mounts forbid.
+func Try(reaper *process.Reaper, dirs Dirs) Findings {
+	if err := try(reaper, begin{Dirs: dirs}); err != nil {
+		return Findings{err, err}
+	}
+	store, err := os.MkdirTemp(dirs.Root, "trial-")
+	if err != nil {
+		return Findings{NoCleanRoot: err}
+	}
+	return Findings{NoCleanRoot: errors.Join(try(reaper, begin{Dirs: dirs, Store: store}), os.RemoveAll(store))}
+}
+
+// try has a stage do what a room needs, with a root that forgets if there is a
+// store.
+func try(reaper *process.Reaper, b begin) error {
 	if os.Geteuid() != 0 {
 		return errors.New("the container does not run as root")
 	}
@@ -30,7 +49,7 @@ func Try(reaper *process.Reaper, dirs Dirs) error {
 	}
 	_ = theirs.Close()
 	var a answer
-	err = ours.call(request{Begin: &begin{Dirs: dirs}}, &a)
+	err = ours.call(request{Begin: &b}, &a)
 	if err != nil {
 		_ = child.Signal(unix.SIGKILL)
 		err = fmt.Errorf("await trial: %w", err)
@@ -59,6 +78,9 @@ func (s Stages) trial() error {
 	b, err := c.receiveBegin()
 	if err != nil {
 		return err
+	}
+	if b.Store != "" {
+		return c.send(answerOf(errors.Join(isolate(""), composeRoot(b.Store, b.Dirs))))
 	}
 	return c.send(answerOf(tryMounts(b.Dirs.Root)))
 }
