@@ -374,6 +374,7 @@ func TestRootThatForgets(t *testing.T) {
 	if data, err := os.ReadFile(at + "/changed"); string(data) != "as it was" {
 		t.Errorf("the machine's file has %q, %v", data, err)
 	}
+	a.processes.work.Wait()
 	if left, err := filepath.Glob(a.cfg.Root + "/written-*"); len(left) > 0 {
 		t.Errorf("what was written is left: %v, %v", left, err)
 	}

@@ -59,10 +59,12 @@ func (s *supervisor) launch(p protocol.Process) (*run, error) {
 	var err error
 	if r.log, err = crilog.Create(filepath.Join(s.logs, p.ID+".log"), crilog.Limit); err != nil {
 		r.leavePlace()
+		r.forget()
 		return nil, err
 	}
 	if err := r.fork(); err != nil {
 		r.leavePlace()
+		r.forget()
 		if err := r.log.Remove(); err != nil {
 			r.logger.Warn("remove log", "error", err)
 		}
@@ -90,12 +92,20 @@ func (r *run) makePlace(dirs rootless.Dirs) error {
 	return prepareFiles(r.process, r.logger)
 }
 
+// leavePlace ends what makePlace has started, and forget removes the rest, which
+// may take its time.
 func (r *run) leavePlace() {
+	if r.room != nil {
+		r.room.Close()
+	}
+}
+
+func (r *run) forget() {
 	if r.room == nil {
 		return
 	}
-	if err := r.room.Close(); err != nil {
-		r.logger.Warn("leave namespaces", "error", err)
+	if err := r.room.Forget(); err != nil {
+		r.logger.Warn("forget a root file system", "error", err)
 	}
 }
 

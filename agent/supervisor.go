@@ -74,9 +74,10 @@ func (s *supervisor) start(p protocol.Process) (protocol.State, error) {
 		defer s.work.Done()
 		final := r.watch()
 		s.mu.Lock()
-		defer s.mu.Unlock()
 		r.end(final)
 		s.tell(final)
+		s.mu.Unlock()
+		r.forget()
 	}()
 	return state, nil
 }

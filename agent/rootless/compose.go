@@ -26,9 +26,10 @@ import (
 type composer struct {
 	// store is a directory for what is written, root the new root in it.
 	store, root string
-	// mounts are where something is mounted, hidden what is to be left out.
-	mounts, hidden []string
-	overlays       int
+	// mounts are where something is mounted, hidden what is to be left out,
+	// and targets where something else will be mounted.
+	mounts, hidden, targets []string
+	overlays                int
 }
 
 // largest is the size, in bytes, of a file that is copied. A larger one is
@@ -36,13 +37,16 @@ type composer struct {
 const largest = 1 << 20
 
 // composeRoot replaces the root file system, and keeps what is written in a
-// directory that is there.
-func composeRoot(store string, dirs Dirs) error {
+// directory that is there. Where something will be mounted, it makes room.
+func composeRoot(store string, dirs Dirs, targets []string) error {
 	mounts, err := mountPoints()
 	if err != nil {
 		return err
 	}
-	c := &composer{store: store, root: filepath.Join(store, "root"), mounts: mounts, hidden: []string{dirs.Root, dirs.Volumes}}
+	c := &composer{
+		store: store, root: filepath.Join(store, "root"),
+		mounts: mounts, hidden: []string{dirs.Root, dirs.Volumes}, targets: targets,
+	}
 	if err := makeLike("/", c.root); err != nil {
 		return err
 	}
@@ -120,7 +124,7 @@ func (c *composer) same(path string, directory bool) error {
 	} else {
 		err = os.WriteFile(to, nil, 0o644)
 	}
-	if err != nil {
+	if err != nil || slices.Contains(c.targets, path) {
 		return err
 	}
 	return unix.Mount(path, to, "", unix.MS_BIND|unix.MS_REC, "")

@@ -7,7 +7,6 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -19,11 +18,9 @@ const self = "/proc/self/exe"
 // stageSocket is the descriptor of a stage's socket, after the three streams.
 const stageSocket = 3
 
-// forking is held while this process may be looked into, see fork.
-var forking sync.Mutex
-
 // fork starts this program as a stage in new namespaces, in which each user and
-// group that there is here has the same number. It returns its PID.
+// group that there is here has the same number. It returns its PID. A reaper
+// calls it, which starts but one process at a time.
 func fork(stage string, socket *os.File) (int, error) {
 	users, err := sameIDs("/proc/self/uid_map")
 	if err != nil {
@@ -51,8 +48,6 @@ func fork(stage string, socket *os.File) (int, error) {
 	// own, and could not be written. It has ours until it executes the stage.
 	// Whatever runs in this container then is in a namespace that may not look
 	// into ours.
-	forking.Lock()
-	defer forking.Unlock()
 	before, err := unix.PrctlRetInt(unix.PR_GET_DUMPABLE, 0, 0, 0, 0)
 	if err != nil {
 		return 0, fmt.Errorf("read whether own memory is hidden: %w", err)

@@ -98,7 +98,8 @@ func Open(reaper *process.Reaper, dirs Dirs, p protocol.Process) (*Room, error) 
 	r := &Room{}
 	err := r.open(reaper, begin{Dirs: dirs, Process: p, Bounding: process.Bounding()})
 	if err != nil {
-		return nil, errors.Join(err, r.Close())
+		r.Close()
+		return nil, errors.Join(err, r.Forget())
 	}
 	return r, nil
 }
@@ -125,10 +126,10 @@ func (r *Room) open(reaper *process.Reaper, b begin) error {
 		b.Store = r.store
 	}
 	b.Process.Args = nil // come with the start
-	for _, stage := range []string{SetupStage, HoldStage} {
+	for range 2 {        // setup, then the holder
 		a, err := r.ask(request{Begin: &b}, b.volumes...)
 		if err != nil {
-			return fmt.Errorf("prepare namespaces, stage %s: %w", stage, err)
+			return fmt.Errorf("prepare namespaces: %w", err)
 		}
 		r.uid = a.UID
 	}
@@ -184,14 +185,18 @@ func (r *Room) ask(q request, files ...*os.File) (answer, error) {
 	return a, nil
 }
 
-// Close ends the holder, when no program is left, and forgets what was written.
-func (r *Room) Close() error {
+// Close ends the holder, when no program is left.
+func (r *Room) Close() {
 	if r.conn != nil {
 		_ = r.conn.Close()
 	}
 	if r.holder != nil {
 		end(r.holder)
 	}
+}
+
+// Forget removes what was written to a root file system that forgets.
+func (r *Room) Forget() error {
 	if r.store == "" {
 		return nil
 	}

@@ -91,7 +91,7 @@ func (s Stages) furnish(b begin) error {
 	for i, m := range mounts {
 		var err error
 		if sources[i], err = source(b.Dirs.Volumes, m); err != nil {
-			return fmt.Errorf("mount %s of volume %s: %w", m.SubPath, m.Volume, err)
+			return fmt.Errorf("mount %s: volume %s: %w", m.Path, m.Volume, err)
 		}
 	}
 	if err := b.replaceRoot(); err != nil {
@@ -122,7 +122,11 @@ func (s Stages) furnish(b begin) error {
 // agent's directories.
 func (b begin) replaceRoot() error {
 	if b.Store != "" {
-		if err := composeRoot(b.Store, b.Dirs); err != nil {
+		var targets []string
+		for _, m := range b.Process.Exact.Mounts {
+			targets = append(targets, path.Clean(m.Path))
+		}
+		if err := composeRoot(b.Store, b.Dirs, targets); err != nil {
 			return err
 		}
 	}

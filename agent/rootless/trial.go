@@ -80,7 +80,7 @@ func (s Stages) trial() error {
 		return err
 	}
 	if b.Store != "" {
-		return c.send(answerOf(errors.Join(isolate(""), composeRoot(b.Store, b.Dirs))))
+		return c.send(answerOf(errors.Join(isolate(""), composeRoot(b.Store, b.Dirs, nil))))
 	}
 	return c.send(answerOf(tryMounts(b.Dirs.Root)))
 }
