@@ -34,7 +34,8 @@ func testExact(m *operator) {
 		}
 	}
 	for script, want := range map[string]string{
-		"uname -n":                                         "by-another-name\n",
+		"uname -n": "by-another-name\n",
+		"cat /proc/sys/net/ipv4/ping_group_range":          "0\t65535\n",
 		"cat /cache/file; rm -f /cache/big":                "from main\n",
 		"cat /data/exact-files/file":                       "mine\n",
 		"id -u; grep -E 'CapBnd|NoNew' /proc/self/status":  "1000\nCapBnd:\t0000000000000000\nNoNewPrivs:\t1\n",
