@@ -61,7 +61,7 @@ e2e: build ## Run the end-to-end tests on real containers (needs root)
 
 .PHONY: crash
 crash: build ## Kill whatever runs container groups, and look for what was lost (needs root; SEED=, ROUNDS=)
-	$(SUDO) env PATH="$$PATH" GOFLAGS=$(GOFLAGS) CGO_ENABLED=0 FRANKENETES_BIN=$(abspath $(BIN)) FRANKENETES_CRASH=all \
+	$(SUDO) env PATH="$$PATH" GOFLAGS=$(GOFLAGS) CGO_ENABLED=0 FRANKENETES_BIN=$(abspath $(BIN)) \
 		FRANKENETES_SEED=$(SEED) FRANKENETES_ROUNDS=$(ROUNDS) \
 		$(GO) test -count=1 -timeout 60m -v -run '^Test(Crash|FirstStartKilled)$$' ./test/cloud
 
