@@ -66,6 +66,7 @@ type agent struct {
 
 	processes *supervisor
 	volumes   sync.Mutex
+	record    record
 	// requests are those being answered, on whatever connection.
 	requests inFlight
 	// http belongs to every connection, and can end them gracefully.

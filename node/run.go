@@ -16,6 +16,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"sync"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 	v1 "k8s.io/api/core/v1"
@@ -51,9 +52,18 @@ func Run(ctx context.Context, c config.Config, log *slog.Logger) error {
 	work, ctx := errgroup.WithContext(ctx)
 	work.Go(func() error { return n.hub.Serve(ctx, listener) })
 	work.Go(func() error { return n.runtime.Run(ctx) })
-	work.Go(func() error { return n.runKubelet(ctx) })
+	work.Go(func() error {
+		if err := n.runtime.Claim(ctx, claimPatience); err != nil {
+			return err
+		}
+		return n.runKubelet(ctx)
+	})
 	return work.Wait()
 }
+
+// claimPatience is how long agents have to call a node that knows nothing of
+// their groups: longer than they take to see that its last life is over.
+const claimPatience = 40 * time.Second
 
 // node is the parts of a node.
 type node struct {

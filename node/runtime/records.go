@@ -49,10 +49,17 @@ type containerRecord struct {
 	// file comes from.
 	LogOffset int64 `json:"logOffset"`
 	LogSize   int64 `json:"logSize"`
+	// Message is its termination message and MessagePath where the kubelet
+	// looks for that.
+	Message     string `json:"message,omitempty"`
+	MessagePath string `json:"messagePath,omitempty"`
+
+	logLost bool
 }
 
-// record keeps what a restarted node must know of a sandbox. That it cannot be
-// written is no reason to stop: the pod would be started anew.
+// record keeps what a restarted node must know of a sandbox, in a file and with
+// the pod agent. That it cannot be written is no reason to stop: the pod would
+// be started anew.
 func (r *Runtime) record(sb *sandbox) {
 	if r.opts.StateDir == "" {
 		return
@@ -65,7 +72,11 @@ func (r *Runtime) record(sb *sandbox) {
 	if !known {
 		return
 	}
-	err := writeRecord(r.recordPath(sb.id), sb)
+	data, err := sb.encode()
+	if err == nil {
+		r.share(sb, data)
+		err = writeRecord(r.recordPath(sb.id), data)
+	}
 	if err != nil {
 		r.log.Warn("a sandbox cannot be recorded", "pod", sb.namespace+"/"+sb.name, "error", err)
 	}
@@ -85,16 +96,20 @@ func (r *Runtime) unrecord(sb *sandbox) {
 
 func (r *Runtime) recordPath(id string) string { return filepath.Join(r.opts.StateDir, id+".json") }
 
-// writeRecord replaces a sandbox's file as a whole.
-func writeRecord(path string, sb *sandbox) error {
+func (sb *sandbox) encode() ([]byte, error) {
 	rec, err := sb.record()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	data, err := json.Marshal(rec)
 	if err != nil {
-		return fmt.Errorf("encode record: %w", err)
+		return nil, fmt.Errorf("encode record: %w", err)
 	}
+	return data, nil
+}
+
+// writeRecord replaces a sandbox's file as a whole.
+func writeRecord(path string, data []byte) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return fmt.Errorf("write record: %w", err)
 	}
@@ -140,7 +155,7 @@ func (c *container) record() (containerRecord, error) {
 	defer c.mu.Unlock()
 	return containerRecord{ID: c.id, Config: data, Image: c.image, Created: c.created, State: c.state,
 		Started: c.started, Finished: c.finished, ExitCode: c.exitCode, Reason: c.reason, Text: c.text,
-		LogPath: c.log.path, LogOffset: offset, LogSize: size}, nil
+		LogPath: c.log.path, LogOffset: offset, LogSize: size, Message: c.lastWords, MessagePath: c.message}, nil
 }
 
 // records reads what an earlier life of the node has kept. A file that cannot

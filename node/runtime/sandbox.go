@@ -41,6 +41,10 @@ type sandbox struct {
 	volumes    map[string]*volume
 	// absent are the agents that were needed and are not connected, since when.
 	absent map[string]time.Time
+	// unshared is a record that the pod agent has not got yet; sharing says
+	// that somebody sees to it.
+	unshared []byte
+	sharing  bool
 }
 
 func (r *Runtime) newSandbox(namespace, name, uid string) *sandbox {
