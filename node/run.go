@@ -53,7 +53,11 @@ func Run(ctx context.Context, c config.Config, log *slog.Logger) error {
 	work.Go(func() error { return n.hub.Serve(ctx, listener) })
 	work.Go(func() error { return n.runtime.Run(ctx) })
 	work.Go(func() error {
-		if err := n.runtime.Claim(ctx, claimPatience); err != nil {
+		claimed, err := n.runtime.Claim(ctx, claimPatience)
+		if err == nil {
+			err = noteSizes(n.config.RootDir, claimed)
+		}
+		if err != nil {
 			return err
 		}
 		return n.runKubelet(ctx)

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"time"
 
+	v1 "k8s.io/api/core/v1"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 
 	"frankenetes.dev/agent/protocol"
@@ -24,11 +25,26 @@ type claim struct {
 	settled chan struct{}
 }
 
+// Sizes are the resources that a pod and its containers asked for.
+type Sizes struct {
+	Pod        *v1.ResourceRequirements           `json:"pod,omitempty"`
+	Containers map[string]v1.ResourceRequirements `json:"containers"`
+}
+
+func sizesFor(pod *v1.Pod) Sizes {
+	s := Sizes{Pod: pod.Spec.Resources, Containers: map[string]v1.ResourceRequirements{}}
+	for _, c := range containersOf(pod) {
+		s.Containers[c.Name] = c.Resources
+	}
+	return s
+}
+
 // Claim waits until the groups that Recover found and has no record of are
 // adopted, which happens as their pod agents call. Those that have not called
 // when the time is over are deleted: their pods start anew. Agents must be able
-// to connect, and the kubelet must not be asking yet.
-func (r *Runtime) Claim(ctx context.Context, patience time.Duration) error {
+// to connect, and the kubelet must not be asking yet. It returns the sizes of
+// the adopted pods, by UID, of which the kubelet has no note either.
+func (r *Runtime) Claim(ctx context.Context, patience time.Duration) (map[string]Sizes, error) {
 	r.mu.Lock()
 	open := map[string]*claim{}
 	for name, c := range r.claims {
@@ -37,22 +53,23 @@ func (r *Runtime) Claim(ctx context.Context, patience time.Duration) error {
 	r.mu.Unlock()
 	late := time.NewTimer(patience)
 	defer late.Stop()
+	sizes := map[string]Sizes{}
 	for name, c := range open {
 		select {
 		case <-c.settled:
-			continue
-		default:
-		}
-		select {
-		case <-c.settled:
 		case <-ctx.Done():
-			return context.Cause(ctx)
+			return nil, context.Cause(ctx)
 		case <-late.C:
-			late.Reset(0) // for the others, too
+			late.Reset(0) // the others have no time left either
 			r.settle(name, c, errors.New("its pod agent has not called"))
 		}
+		r.mu.Lock()
+		if sb := r.groups[name]; sb != nil {
+			sizes[sb.uid] = sb.sizes
+		}
+		r.mu.Unlock()
 	}
-	return nil
+	return sizes, nil
 }
 
 // owner returns the sandbox of an agent's group, or nil. If the group has to be

@@ -132,9 +132,7 @@ func (w *world) start() {
 		})
 	}
 	w.stop = func() { cancel(); work.Wait() }
-	if err := w.Claim(ctx, w.patience); err != nil {
-		t.Fatal(err)
-	}
+	must[map[string]runtime.Sizes](t)(w.Claim(ctx, w.patience))
 }
 
 // settleRecords waits until the pod agent of the only group has the record that

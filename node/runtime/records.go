@@ -28,6 +28,7 @@ type sandboxRecord struct {
 	Ready      bool                    `json:"ready"`
 	IP         string                  `json:"ip"`
 	Images     map[string]images.Image `json:"images"`
+	Sizes      Sizes                   `json:"sizes"`
 	Config     []byte                  `json:"config"` // a PodSandboxConfig
 	Containers []containerRecord       `json:"containers"`
 }
@@ -126,7 +127,7 @@ func (sb *sandbox) record() (sandboxRecord, error) {
 	containers := sb.all()
 	sb.mu.Lock()
 	rec := sandboxRecord{ID: sb.id, Namespace: sb.namespace, Name: sb.name, UID: sb.uid, Created: sb.created,
-		Group: sb.group, Ready: sb.ready, IP: sb.ip, Images: sb.images}
+		Group: sb.group, Ready: sb.ready, IP: sb.ip, Images: sb.images, Sizes: sb.sizes}
 	config := sb.config
 	sb.mu.Unlock()
 	var err error
