@@ -23,12 +23,10 @@ import (
 	"k8s.io/klog/v2"
 
 	"frankenetes.dev/agent/protocol"
-	"frankenetes.dev/cloud"
 	"frankenetes.dev/node/agents"
 	"frankenetes.dev/node/config"
 	"frankenetes.dev/node/images"
 	"frankenetes.dev/node/machine"
-	"frankenetes.dev/node/provider/aci"
 	"frankenetes.dev/node/runtime"
 	"frankenetes.dev/pki"
 )
@@ -41,6 +39,7 @@ func Run(ctx context.Context, c config.Config, log *slog.Logger) error {
 	if err := n.prepare(); err != nil {
 		return err
 	}
+	defer n.close()
 	listener, err := net.Listen("tcp", net.JoinHostPort("", strconv.Itoa(c.AgentPort)))
 	if err != nil {
 		return fmt.Errorf("listen for agents: %w", err)
@@ -77,6 +76,8 @@ type node struct {
 	runtime *runtime.Runtime
 	hub     *agents.Hub
 	machine *machine.Machine
+	// close ends the connection to where groups run.
+	close func()
 
 	mu sync.Mutex
 	// pod finds a pod once there is a kubelet.
@@ -91,17 +92,11 @@ func (n *node) prepare() error {
 	if err := os.MkdirAll(n.config.RootDir, 0o700); err != nil {
 		return fmt.Errorf("make root directory: %w", err)
 	}
-	place, err := cloud.Load(n.config.CloudConfig)
+	place, err := placeOf(n.config)
 	if err != nil {
 		return err
 	}
-	conn, err := cloud.Connect(place)
-	if err != nil {
-		return err
-	}
-	if n.config.Location == "" {
-		n.config.Location = place.Location
-	}
+	n.close = place.close
 	authority, server, err := n.agentAuthority()
 	if err != nil {
 		return err
@@ -111,17 +106,17 @@ func (n *node) prepare() error {
 		OnConnect:    func(id protocol.ID, c *protocol.Client) { n.runtime.Connected(id, c) },
 		OnDisconnect: func(id protocol.ID) { n.runtime.Disconnected(id) },
 	})
-	n.images = images.NewService(images.Registry{Client: conn.HTTPClient(), Host: place.Registry, Token: conn.Token}, n.config.RootDir)
+	n.images = images.NewService(place.registry, place.local, n.config.RootDir)
 	n.runtime, err = runtime.New(runtime.Options{
 		NodeName:   n.config.NodeName,
-		Provider:   aci.New(conn.Groups, n.config.ResourceGroup, n.config.Location, n.config.Subnet),
+		Provider:   place.provider,
 		Agents:     n.hub,
 		Images:     n.images,
 		Pod:        n.findPod,
 		RootDir:    n.config.RootDir,
 		StateDir:   filepath.Join(n.config.RootDir, "frankenetes"),
 		AgentImage: n.config.AgentImage, AgentAddress: n.config.AgentAddress, AgentAuthority: authority.CertPEM(),
-		Registry: place.Registry, Log: n.log.With("part", "runtime"),
+		Registry: place.registry.Host, Log: n.log.With("part", "runtime"),
 	})
 	if err != nil {
 		return err

@@ -114,7 +114,7 @@ func (w *world) start() {
 	w.hub = agents.New(agents.Options{Authority: w.authority, Server: cert, Log: log,
 		OnConnect:    func(id protocol.ID, c *protocol.Client) { w.Connected(id, c) },
 		OnDisconnect: func(id protocol.ID) { w.Disconnected(id) }})
-	w.images = images.NewService(w.shelf, "/")
+	w.images = images.NewService(w.shelf, nil, "/")
 	w.Runtime = must[*runtime.Runtime](t)(runtime.New(runtime.Options{
 		NodeName: "vk", Provider: w.place, Agents: w.hub, Images: w.images, Pod: w.findPod,
 		RootDir: w.root, StateDir: filepath.Join(w.root, "state"), AgentImage: "agent", AgentAddress: w.address,

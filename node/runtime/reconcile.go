@@ -18,7 +18,7 @@ func (r *Runtime) reconcile(ctx context.Context) error {
 	}
 	listed := map[string]bool{}
 	for _, g := range groups {
-		listed[g.Name] = true
+		listed[g.Name] = !g.Ended
 		r.mu.Lock()
 		known := r.groups[g.Name] != nil || r.claims[g.Name] != nil
 		r.mu.Unlock()

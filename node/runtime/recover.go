@@ -24,13 +24,13 @@ func (r *Runtime) Recover(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	listed := map[string]map[string]string{}
+	listed := map[string]provider.Listed{}
 	for _, g := range groups {
-		listed[g.Name] = g.Tags
+		listed[g.Name] = g
 	}
 	for _, rec := range r.records() {
 		var err error
-		if listed[rec.Group] == nil {
+		if g, ok := listed[rec.Group]; !ok || g.Ended {
 			err = fmt.Errorf("its container group %q is gone", rec.Group)
 		} else {
 			err = r.adopt(rec)
@@ -42,9 +42,13 @@ func (r *Runtime) Recover(ctx context.Context) error {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for name, tags := range listed {
-		if r.groups[name] == nil {
-			r.claims[name] = &claim{tags: tags, settled: make(chan struct{})}
+	for name, g := range listed {
+		switch {
+		case r.groups[name] != nil:
+		case g.Ended:
+			r.tasks.start(func() { r.deleteStray(name) })
+		default:
+			r.claims[name] = &claim{tags: g.Tags, settled: make(chan struct{})}
 		}
 	}
 	return nil

@@ -232,6 +232,34 @@ func TestAPodWhoseGroupIsGoneIsForgotten(t *testing.T) {
 	}
 }
 
+// TestAfterARebootPodsStartAnew: the place still lists the groups, which will
+// never run again, and the node has their records.
+func TestAfterARebootPodsStartAnew(t *testing.T) {
+	w := newWorld(t)
+	pod := w.pod("web", v1.Container{Name: "main", Image: "shell"})
+	w.run(pod, w.sandbox(pod), "main", "exec sleep 1000")
+	w.stop()
+	w.place.reboot()
+	w.start()
+	if list, _ := w.ListPodSandbox(bounded(t), nil); len(list) != 0 {
+		t.Errorf("%d sandboxes are taken up", len(list))
+	}
+	w.place.until(0)
+}
+
+func TestAGroupThatHasEndedIsNoticed(t *testing.T) {
+	w := newWorld(t)
+	pod := w.pod("web", v1.Container{Name: "main", Image: "shell"})
+	sandbox := w.sandbox(pod)
+	id := w.run(pod, sandbox, "main", "exec sleep 1000")
+	until := w.watch()
+	w.place.reboot()
+	if got := until(id, exited); got.ExitCode == 0 {
+		t.Errorf("its container is %v", got)
+	}
+	w.place.until(0)
+}
+
 func TestAGroupThatDisappearsIsNoticed(t *testing.T) {
 	w := newWorld(t)
 	pod := w.pod("web", v1.Container{Name: "main", Image: "shell"})
