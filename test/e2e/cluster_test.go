@@ -25,6 +25,7 @@ func TestCluster(t *testing.T) {
 	marks := m.Traces()
 
 	m.part("status and list", testStatus)
+	m.part("a node as large as a group", testNode)
 	m.part("three hellos answer by name", testDeployment)
 	m.part("volumes and environment", testVolumes)
 	m.part("exec", testExec)
