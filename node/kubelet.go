@@ -131,7 +131,9 @@ func (n *node) settings() (*options.KubeletFlags, *kubeletconfig.KubeletConfigur
 	c.Authentication.Webhook.Enabled = true
 	c.Authentication.X509.ClientCAFile = n.config.ClientCAFile
 	c.Authorization.Mode = kubeletconfig.KubeletAuthorizationModeWebhook
-	c.TLSCertFile, c.TLSPrivateKeyFile = n.config.CertFile, n.config.KeyFile
+	// The certificate that it is given serves until it has one of its own, and
+	// renews that.
+	c.TLSCertFile, c.TLSPrivateKeyFile, c.ServerTLSBootstrap = n.config.CertFile, n.config.KeyFile, true
 	c.MaxPods = int32(n.config.Pods)
 	c.CgroupsPerQOS, c.EnforceNodeAllocatable, c.FailSwapOn = false, nil, false
 	c.LocalStorageCapacityIsolation, c.EvictionHard = false, nil

@@ -24,6 +24,7 @@ func TestNodes(t *testing.T) {
 
 	m.part("two nodes, and status knows them", func(m *operator) { expectNodes(m, "virtual-kubelet", "virtual-kubelet-2") })
 	m.part("a pod on each", testPodOnEach)
+	m.part("certificates that nodes ask for", testServing)
 	m.part("pause and resume", func(m *operator) {
 		m.Run("pause")
 		machine.ExpectNothing(m.T, "after pause", marks.Groups(m.T))
