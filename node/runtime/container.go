@@ -28,6 +28,7 @@ type container struct {
 	messagePath string
 	volumes     []*volume
 	log         *logCopy
+	reading     reading
 	// ended is closed when the container has exited and all is known of it.
 	ended chan struct{}
 
@@ -51,6 +52,13 @@ func (c *container) current() runtimeapi.ContainerState {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.state
+}
+
+// startedAt is when its program was started.
+func (c *container) startedAt() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.started
 }
 
 // run marks the container as started, and reports whether that is news.

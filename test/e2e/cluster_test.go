@@ -31,6 +31,7 @@ func TestCluster(t *testing.T) {
 	m.part("exec", testExec)
 	m.part("logs", testLogs)
 	m.part("port-forward", testPortForward)
+	m.part("what pods use", testUsage)
 	m.part("a webhook at a pod's address", testWebhook)
 	m.part("jobs and exit codes", testJobs)
 	m.part("stateful set", testStatefulSet)
