@@ -28,9 +28,10 @@ type container struct {
 	messagePath string
 	volumes     []*volume
 	log         *logCopy
-	reading     reading
 	// ended is closed when the container has exited and all is known of it.
 	ended chan struct{}
+	// reading is what is remembered of its usage; it belongs to the meter.
+	reading reading
 
 	mu       sync.Mutex
 	state    runtimeapi.ContainerState

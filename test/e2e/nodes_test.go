@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -32,6 +33,7 @@ func TestNodes(t *testing.T) {
 		expectNodes(m, "virtual-kubelet", "virtual-kubelet-2")
 		podOnEach(m)
 	})
+	m.part("a node that was to leave is taken back", testTakenBack)
 	m.part("one node less", testShrink)
 	m.part("more and less while it is paused", testResizePaused)
 	m.Run("down", "--yes")
@@ -118,6 +120,43 @@ func podOnEach(m *operator) {
 	m.T.Helper()
 	for _, label := range []string{"app=spread", "app=everywhere"} {
 		expectPlaced(m, label, "virtual-kubelet", "virtual-kubelet-2")
+	}
+}
+
+// testTakenBack interrupts a node's leaving while a budget holds it up, and has
+// it stay.
+func testTakenBack(m *operator) {
+	budget := func(min string) {
+		m.T.Helper()
+		m.kubectl("patch", "poddisruptionbudget", "spread", "--type=merge", "-p", `{"spec":{"minAvailable":`+min+`}}`)
+	}
+	taints := func() string {
+		return m.kubectl("get", "node", "virtual-kubelet-2", "-o", "jsonpath={.spec.taints[*].key}")
+	}
+	before := m.kubectl("get", "pods", "-o", "jsonpath={.items[*].metadata.uid}")
+	budget("2")
+	shrink := m.after("Access", "up", "--nodes", "1")
+	m.eventually("it leaves", func() error {
+		if got := taints(); got != "frankenetes.dev/leaving" {
+			return fmt.Errorf("taints %q", got)
+		}
+		return nil
+	})
+	if err := shrink.Process.Signal(os.Interrupt); err != nil {
+		m.T.Fatal(err)
+	}
+	_ = shrink.Wait()
+	if code := shrink.ProcessState.ExitCode(); code != 130 {
+		m.T.Errorf("it ended with %d, want 130", code)
+	}
+	m.Run("up", "--nodes", "2")
+	if got := taints(); got != "" {
+		m.T.Errorf("taints %q", got)
+	}
+	budget("1")
+	expectNodes(m, "virtual-kubelet", "virtual-kubelet-2")
+	if after := m.kubectl("get", "pods", "-o", "jsonpath={.items[*].metadata.uid}"); after != before {
+		m.T.Errorf("pods before: %s\nafter: %s", before, after)
 	}
 }
 
