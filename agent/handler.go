@@ -82,7 +82,7 @@ func (a *agent) hello(w http.ResponseWriter, r *http.Request) {
 }
 
 func (a *agent) usage(w http.ResponseWriter, _ *http.Request) {
-	u, err := a.cgroup.Usage()
+	u, err := a.processes.usage()
 	answer(w, u, err)
 }
 

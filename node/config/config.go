@@ -69,7 +69,8 @@ type Config struct {
 // ParseFlags reads the command line of a node. Usage and errors of the flags
 // go to w.
 func ParseFlags(args []string, w io.Writer) (Config, error) {
-	c := Config{Memory: resource.MustParse("16Gi")}
+	// What one container group can have in most places.
+	c := Config{Memory: resource.MustParse("16G")}
 	f := flag.NewFlagSet("virtual-kubelet", flag.ContinueOnError)
 	f.SetOutput(w)
 	f.StringVar(&c.NodeName, "node-name", "virtual-kubelet", "name of the node in Kubernetes")
@@ -91,7 +92,7 @@ func ParseFlags(args []string, w io.Writer) (Config, error) {
 	f.StringVar(&c.RuntimeHandler, "runtime-handler", "", "cri: runtime handler of the pods, such as kata (default: the runtime's)")
 	f.StringVar(&c.AgentImage, "agent-image", "", "image of the agent")
 	f.IntVar(&c.CPU, "cpu", 4, "CPUs that the node shows")
-	f.Func("memory", "memory that the node shows (default 16Gi)", func(s string) (err error) {
+	f.Func("memory", "memory that the node shows (default 16G)", func(s string) (err error) {
 		c.Memory, err = resource.ParseQuantity(s)
 		return err
 	})

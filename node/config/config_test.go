@@ -25,7 +25,7 @@ func TestDefaults(t *testing.T) {
 	if c.NodeName != "virtual-kubelet" || c.AgentAddress != "node.example:10300" || c.KubeletPort != 10250 || c.RootDir != "/var/lib/kubelet" {
 		t.Errorf("%+v", c)
 	}
-	if c.CPU != 4 || c.Memory.String() != "16Gi" || c.Pods != 30 {
+	if c.CPU != 4 || c.Memory.String() != "16G" || c.Pods != 30 {
 		t.Errorf("capacity %d CPUs, %s, %d pods", c.CPU, c.Memory.String(), c.Pods)
 	}
 }

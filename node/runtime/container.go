@@ -30,6 +30,8 @@ type container struct {
 	log         *logCopy
 	// ended is closed when the container has exited and all is known of it.
 	ended chan struct{}
+	// reading is what is remembered of its usage; it belongs to the meter.
+	reading reading
 
 	mu       sync.Mutex
 	state    runtimeapi.ContainerState
@@ -55,6 +57,13 @@ func (c *container) current() runtimeapi.ContainerState {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.state
+}
+
+// startedAt is when its program was started.
+func (c *container) startedAt() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.started
 }
 
 // run marks the container as started, and reports whether that is news.

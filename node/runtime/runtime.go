@@ -145,6 +145,7 @@ func (r *Runtime) Run(ctx context.Context) error {
 	})
 	r.tasks.start(r.watchVolumes)
 	r.tasks.start(r.keepWatch)
+	r.tasks.start(r.keepMeter)
 	var err error
 	select {
 	case <-ctx.Done():
