@@ -40,6 +40,8 @@ func (a *agent) handler() http.Handler {
 	mux.HandleFunc("POST "+protocol.ExecPath, a.exec)
 	mux.HandleFunc("POST "+protocol.ForwardPath, a.forward)
 	mux.HandleFunc("PUT "+protocol.VolumesPath+"/{name}", a.putVolume)
+	mux.HandleFunc("PUT "+protocol.RecordPath, a.record.put)
+	mux.HandleFunc("GET "+protocol.RecordPath, a.record.get)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		a.requests.begin()
 		defer a.requests.end()
@@ -91,7 +93,7 @@ func (a *agent) hello(w http.ResponseWriter, r *http.Request) {
 }
 
 func (a *agent) usage(w http.ResponseWriter, _ *http.Request) {
-	u, err := a.cgroup.Usage()
+	u, err := a.processes.usage()
 	answer(w, u, err)
 }
 

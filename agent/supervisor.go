@@ -29,7 +29,10 @@ type supervisor struct {
 	// runs are by process ID; nil while one is being started.
 	runs map[string]*run
 	// order is that of starting.
-	order    []*run
+	order []*run
+	// before is the CPU time that the container had used when the last process
+	// was started.
+	before   uint64
 	watchers map[*watcher]struct{}
 	// closing is set when nothing is started any more, over when nothing
 	// happens any more.
@@ -55,6 +58,8 @@ func (s *supervisor) start(p protocol.Process) (protocol.State, error) {
 	if err := s.reserve(p.ID); err != nil {
 		return protocol.State{}, err
 	}
+	// What cannot be read is not missed before somebody asks for it.
+	before, _ := s.cgroup.Usage()
 	r, err := s.launch(p)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -63,6 +68,7 @@ func (s *supervisor) start(p protocol.Process) (protocol.State, error) {
 		s.work.Done()
 		return protocol.State{}, err
 	}
+	s.before = before.CPUNanoseconds
 	s.runs[p.ID] = r
 	s.order = append(s.order, r)
 	state := r.current()
@@ -98,6 +104,16 @@ func (s *supervisor) reserve(id string) error {
 	s.runs[id] = nil
 	s.work.Add(1)
 	return nil
+}
+
+// usage reads what the container uses. A restart is another process in the
+// same cgroup, and begins to count anew.
+func (s *supervisor) usage() (protocol.Usage, error) {
+	u, err := s.cgroup.Usage()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	u.CPUNanoseconds -= min(s.before, u.CPUNanoseconds)
+	return u, err
 }
 
 // find returns a run that has started.

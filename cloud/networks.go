@@ -132,8 +132,17 @@ func (c *Connection) CloseNetwork(ctx context.Context, n Network) error {
 
 // PutAddress gives a name in a network's zone its address.
 func (c *Connection) PutAddress(ctx context.Context, n Network, name string, address netip.Addr) error {
-	return c.put(ctx, c.resourceID(n.ResourceGroup, privateZoneType, n.Zone)+"/A/"+name, privateZoneVersion, armresources.GenericResource{
+	return c.put(ctx, c.addressID(n, name), privateZoneVersion, armresources.GenericResource{
 		Properties: map[string]any{"ttl": recordTTL, "aRecords": []any{map[string]any{"ipv4Address": address.String()}}}})
+}
+
+// RemoveAddress takes a name out of a network's zone.
+func (c *Connection) RemoveAddress(ctx context.Context, n Network, name string) error {
+	return c.remove(ctx, c.addressID(n, name), privateZoneVersion)
+}
+
+func (c *Connection) addressID(n Network, name string) string {
+	return c.resourceID(n.ResourceGroup, privateZoneType, n.Zone) + "/A/" + name
 }
 
 // ListRanges returns the addresses of all virtual networks that the credential

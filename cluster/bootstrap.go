@@ -8,6 +8,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	certificatesv1 "k8s.io/api/certificates/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 )
@@ -22,7 +23,27 @@ func (k *kube) bootstrap(ctx context.Context) error {
 		func() error {
 			return k.bind(ctx, kubeletClient, "system:kubelet-api-admin", rbacv1.UserKind, kubeletClient)
 		},
+		func() error { return k.allowApprover(ctx) },
 		func() error { return k.limit(ctx) })
+}
+
+// allowApprover lets the approver of serving certificates approve those, and
+// nothing else.
+func (k *kube) allowApprover(ctx context.Context) error {
+	const requests = "certificatesigningrequests"
+	groups := []string{certificatesv1.GroupName}
+	_, err := k.client.RbacV1().ClusterRoles().Create(ctx, &rbacv1.ClusterRole{
+		ObjectMeta: metav1.ObjectMeta{Name: servingApprover},
+		Rules: []rbacv1.PolicyRule{
+			{APIGroups: groups, Resources: []string{requests}, Verbs: []string{"get", "list", "watch"}},
+			{APIGroups: groups, Resources: []string{requests + "/approval"}, Verbs: []string{"update"}},
+			{APIGroups: groups, Resources: []string{"signers"}, ResourceNames: []string{certificatesv1.KubeletServingSignerName}, Verbs: []string{"approve"}},
+		},
+	}, metav1.CreateOptions{})
+	if err != nil && !apierrors.IsAlreadyExists(err) {
+		return fmt.Errorf("create role of the approver: %w", err)
+	}
+	return k.bind(ctx, servingApprover, servingApprover, rbacv1.UserKind, servingApprover)
 }
 
 func (k *kube) bind(ctx context.Context, name, role, kind, subject string) error {

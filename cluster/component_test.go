@@ -41,7 +41,9 @@ func components(t *testing.T) ([]component, *signer, *Record) {
 		func() (component, error) { return s.apiserver(r, "1:6443") },
 		func() (component, error) { return s.controllerManager(r) },
 		s.scheduler,
-		func() (component, error) { return s.node(cloud.Identity{ID: "/id", ClientID: "client"}, "") },
+		func() (component, error) {
+			return s.node(nodeName(1), cloud.Identity{ID: "/id", ClientID: "client"}, "")
+		},
 	} {
 		c, err := build()
 		if err != nil {
@@ -137,14 +139,14 @@ func TestTheThreeCirclesAreApart(t *testing.T) {
 
 func TestTheNodeIsANodeAndNoMore(t *testing.T) {
 	_, s, _ := components(t)
-	data, err := s.kubeconfig("system:node:"+nodeName, "system:nodes")
+	data, err := s.kubeconfig("system:node:"+nodeName(2), "system:nodes")
 	if err != nil {
 		t.Fatal(err)
 	}
 	if strings.Contains(string(data), "system:masters") {
 		t.Error("the node is a master")
 	}
-	secrets, err := s.nodeSecrets(cloud.Identity{ClientID: "client"})
+	secrets, err := s.nodeSecrets(nodeName(2), cloud.Identity{ClientID: "client"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,15 @@
 package cluster
 
-// controllerManager runs Kubernetes' control loops.
+import (
+	"encoding/json"
+	"fmt"
+)
+
+// servingApprover is who approves the serving certificates that nodes ask for.
+const servingApprover = "frankenetes:serving-approver"
+
+// controllerManager runs Kubernetes' control loops, and beside them the approver
+// of the nodes' serving certificates.
 func (s *signer) controllerManager(r *Record) (component, error) {
 	c, err := s.controller(ControllerManager, "kube-controller-manager", "system:kube-controller-manager")
 	if err != nil {
@@ -20,6 +29,20 @@ func (s *signer) controllerManager(r *Record) (component, error) {
 		arg("kube-api-qps", "100"),
 		arg("kube-api-burst", "200"),
 	)
+	c.command = append([]string{"/usr/local/bin/hyperkube", "controllers",
+		arg("approver-kubeconfig", secret("approver.kubeconfig")),
+		arg("serving-names", secret("serving-names.json")), "--"}, c.command[1:]...)
+	if c.secrets["approver.kubeconfig"], err = s.kubeconfig(servingApprover); err != nil {
+		return c, err
+	}
+	// Also of the nodes that there are not yet: this is not started anew for them.
+	names := map[string]string{}
+	for n := 1; n <= MaxNodes; n++ {
+		names[nodeName(n)] = s.fqdn(nodeName(n))
+	}
+	if c.secrets["serving-names.json"], err = json.Marshal(names); err != nil {
+		return c, fmt.Errorf("encode names of nodes: %w", err)
+	}
 	c.secrets["ca.key"] = r.Authorities.Cluster.Key
 	c.secrets["service-accounts.key"] = r.Authorities.ServiceAccounts
 	return c, nil

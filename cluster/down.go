@@ -45,11 +45,9 @@ func (o *Operator) remove(ctx context.Context, name string) error {
 		}}
 	}
 	return run(ctx, []Step{
-		// The node first: it would make pods anew.
-		{Name: "Node", Run: func(ctx context.Context) (string, error) {
-			return "deleted", o.cloud.DeleteGroup(ctx, name, VirtualKubelet)
-		}},
-		drop("Pods", podsGroup(name), "resource group "+podsGroup(name)+" deleted", "Node"),
+		// The nodes first: they would make pods anew.
+		{Name: "Nodes", Run: func(ctx context.Context) (string, error) { return o.deleteNodes(ctx, name) }},
+		drop("Pods", podsGroup(name), "resource group "+podsGroup(name)+" deleted", "Nodes"),
 		// The pods are in the control plane's network.
 		drop("Control plane", name, "resource group "+name+" deleted, with its data", "Pods"),
 	}, o.progress)

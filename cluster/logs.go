@@ -14,12 +14,16 @@ import (
 // Logs returns the last lines of a component's output; all that the cloud has
 // when tail is 0.
 func (o *Operator) Logs(ctx context.Context, name, component string, tail int32) (string, error) {
-	if !slices.Contains(Components(), component) {
-		return "", fault.New(fault.Usage, "components are etcd, apiserver, controllermanager, scheduler and virtual-kubelet",
+	if !slices.Contains(Components(), component) && !isNode(component) {
+		return "", fault.New(fault.Usage, "components are "+strings.Join(Components(), ", ")+", and virtual-kubelet-2 and so on where there are more nodes",
 			"there is no component %q", component)
 	}
-	if _, err := o.open(ctx, name); err != nil {
+	s, err := o.open(ctx, name)
+	if err != nil {
 		return "", err
+	}
+	if all := s.record.Spec.components(); !slices.Contains(all, component) {
+		return "", fault.New(fault.NotFound, "its components are "+strings.Join(all, ", "), "cluster %s has no component %s", name, component)
 	}
 	text, err := o.cloud.Logs(ctx, name, component, component, tail)
 	if cloud.IsNotFound(err) {

@@ -134,6 +134,18 @@ func (s *subject) stopNetwork(ctx context.Context) (string, error) {
 	return "closed to the world", s.cloud.CloseNetwork(ctx, n)
 }
 
+// dropName takes away the name of a component that does not come back.
+func (s *subject) dropName(ctx context.Context, component string) error {
+	if s.subnet == "" {
+		return nil
+	}
+	n, err := s.record.Spec.cloudNetwork()
+	if err != nil {
+		return err
+	}
+	return s.cloud.RemoveAddress(ctx, n, component)
+}
+
 // putName gives a component that runs in a virtual network its name, as soon
 // as it has an address.
 func (s *subject) putName(ctx context.Context, component string) error {

@@ -75,7 +75,7 @@ func TestComponentsInAVirtualNetwork(t *testing.T) {
 	if g := scheduler.group(r.Spec, storage{}, "/the/subnet"); g.Properties.IPAddress != nil || len(g.Properties.SubnetIDs) != 1 {
 		t.Errorf("a component that nobody calls: %+v", g.Properties.IPAddress)
 	}
-	node, err := s.node(cloud.Identity{}, "/the/subnet")
+	node, err := s.node(nodeName(1), cloud.Identity{}, "/the/subnet")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -20,7 +20,7 @@ func (o *Operator) Resume(ctx context.Context, name string, port int) (Access, e
 	if err != nil {
 		return Access{}, err
 	}
-	return o.start(ctx, s.record, s.storage, port)
+	return o.start(ctx, s.record, s.storage, port, 0)
 }
 
 // Pause deletes every container group of a cluster and its pods, in an order
@@ -32,11 +32,12 @@ func (o *Operator) Pause(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
+	nodes := s.record.Spec.nodesStep()
 	steps := []Step{
-		{Name: "Node", Run: s.stopNode},
-		{Name: "Pods", Needs: []string{"Node"}, Run: s.stopPods},
+		{Name: nodes, Run: s.stopNodes},
+		{Name: "Pods", Needs: []string{nodes}, Run: s.stopPods},
 		{Name: "Controllers", Run: s.stopControllers},
-		{Name: "API server", Needs: []string{"Node", "Controllers"}, Run: s.stopAPIServer},
+		{Name: "API server", Needs: []string{nodes, "Controllers"}, Run: s.stopAPIServer},
 		{Name: "etcd", Needs: []string{"API server"}, Run: s.stopEtcd},
 		{Name: "Nothing left", Needs: []string{"etcd", "Pods"}, Run: s.checkGone},
 	}
@@ -46,11 +47,11 @@ func (o *Operator) Pause(ctx context.Context, name string) error {
 	return run(ctx, steps, o.progress)
 }
 
-func (s *subject) stopNode(ctx context.Context) (string, error) {
-	return "deleted", s.cloud.DeleteGroup(ctx, s.name(), VirtualKubelet)
+func (s *subject) stopNodes(ctx context.Context) (string, error) {
+	return s.deleteNodes(ctx, s.name())
 }
 
-// stopPods deletes the pods' groups; the node, which would make them anew, is
+// stopPods deletes the pods' groups; the nodes, which would make them anew, are
 // gone by then.
 func (s *subject) stopPods(ctx context.Context) (string, error) {
 	groups, err := s.cloud.ListGroups(ctx, podsGroup(s.name()))

@@ -1,5 +1,5 @@
-// Package cluster makes a Kubernetes cluster out of five container groups:
-// etcd, API server, controller manager, scheduler and node. It exists to turn
+// Package cluster makes a Kubernetes cluster out of five container groups or
+// more: etcd, API server, controller manager, scheduler and nodes. It exists to turn
 // the verbs of the command line (up, pause, resume, down) into lists of small
 // steps against a cloud, whichever it is.
 //
@@ -28,7 +28,8 @@ const (
 	VirtualKubelet    = "virtual-kubelet"
 )
 
-// Components returns the groups of a cluster in the order in which they start.
+// Components returns the groups that every cluster has, in the order in which
+// they start. Further nodes are groups of their own.
 func Components() []string {
 	return []string{Etcd, APIServer, ControllerManager, Scheduler, VirtualKubelet}
 }
@@ -43,7 +44,8 @@ const (
 	clusterTag = "frankenetes-cluster"
 	// podsSuffix makes the resource group of a cluster's pods.
 	podsSuffix = "-pods"
-	// maxName leaves room for "-controllermanager-" and the id in a DNS label.
+	// maxName leaves room for "-controllermanager-", or a node's name, and the
+	// id in a DNS label.
 	maxName = 38
 )
 
@@ -64,6 +66,9 @@ type Spec struct {
 	// virtual network.
 	Network NetworkType `json:"network,omitempty"`
 	Range   string      `json:"range,omitempty"`
+	// Nodes is how many there are; 0 in records of before there could be
+	// several, which had one.
+	Nodes int `json:"nodes,omitempty"`
 	// Port is where the API server is published on the cloud's loopback
 	// address; 0 where the cloud publishes nothing.
 	Port    int       `json:"port,omitempty"`

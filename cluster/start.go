@@ -8,7 +8,7 @@ import (
 )
 
 // startSteps are the steps that up and resume share: from a record to a
-// cluster whose node is Ready. grouped is the step that makes the resource
+// cluster whose nodes are Ready. grouped is the step that makes the resource
 // group, recorded the one that writes the record, where there are such.
 func (s *subject) startSteps(grouped, recorded string) []Step {
 	var steps []Step
@@ -23,7 +23,7 @@ func (s *subject) startSteps(grouped, recorded string) []Step {
 		// Controllers that start before the API server is ready wait for it in
 		// pauses of seconds, and take the processors from it meanwhile.
 		{Name: "Controllers", Needs: []string{"API server"}, Run: s.startControllers},
-		{Name: "Node", Needs: first, Run: s.startNode},
+		{Name: s.record.Spec.nodesStep(), Needs: first, Run: s.startNodes},
 		{Name: "Access", Needs: []string{"API server"}, Run: s.allowAccess},
 	}...)
 }
@@ -94,39 +94,7 @@ func (s *subject) startControllers(ctx context.Context) (string, error) {
 		func() error { return kube.awaitServiceAccount(ctx) })
 }
 
-func (s *subject) startNode(ctx context.Context) (string, error) {
-	identity, err := s.identity(ctx)
-	if err != nil {
-		return "", err
-	}
-	c, err := s.signer.node(identity, s.subnet)
-	since, err := s.put(ctx, c, err)
-	if err != nil {
-		return "", err
-	}
-	kube, err := s.kube()
-	if err != nil {
-		return "", err
-	}
-	err = s.guard(ctx, VirtualKubelet, s.onceReady(func(ctx context.Context) error {
-		return kube.awaitNode(ctx, nodeName, since)
-	}))
-	return nodeName + " is Ready", err
-}
-
-// onceReady delays fn until the API server is ready.
-func (s *subject) onceReady(fn func(ctx context.Context) error) func(ctx context.Context) error {
-	return func(ctx context.Context) error {
-		select {
-		case <-s.ready:
-			return fn(ctx)
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-}
-
-// identity makes the node's identity in the cloud, and gives it the pods'
+// identity makes the nodes' identity in the cloud, and gives it the pods'
 // resource group, the subnet that they are in, and nothing else.
 func (s *subject) identity(ctx context.Context) (cloud.Identity, error) {
 	location := s.record.Spec.Location

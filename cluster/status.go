@@ -36,7 +36,7 @@ type Status struct {
 	Components []Component `json:"components"`
 	// Pods counts the pods' container groups.
 	Pods int `json:"pods"`
-	// Ready says whether the API server answers and every node is Ready.
+	// Ready says whether the API server answers and all nodes are there and Ready.
 	Ready bool `json:"ready"`
 }
 
@@ -65,14 +65,14 @@ func (o *Operator) Status(ctx context.Context, name string) (Status, error) {
 	status := Status{
 		Name: spec.Name, Location: spec.Location, Kubernetes: spec.Kubernetes,
 		Server: s.userURL(), Created: spec.Created,
-		Components: make([]Component, len(Components())),
+		Components: make([]Component, len(spec.components())),
 	}
 	asks := []func() error{func() error {
 		groups, err := o.cloud.ListGroups(ctx, podsGroup(name))
 		status.Pods = len(groups)
 		return err
 	}}
-	for i, component := range Components() {
+	for i, component := range spec.components() {
 		asks = append(asks, func() error {
 			g, err := o.cloud.GetGroup(ctx, name, component)
 			status.Components[i] = describe(component, g)
@@ -138,13 +138,17 @@ func (s *subject) nodesReady(ctx context.Context) bool {
 		return false
 	}
 	nodes, err := kube.client.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
-	if err != nil || len(nodes.Items) == 0 {
+	if err != nil {
 		return false
 	}
-	return !slices.ContainsFunc(nodes.Items, func(n corev1.Node) bool {
-		ready := nodeReady(&n)
-		return ready == nil || ready.Status != corev1.ConditionTrue
-	})
+	var names []string
+	for _, n := range nodes.Items {
+		if ready := nodeReady(&n); ready == nil || ready.Status != corev1.ConditionTrue {
+			return false
+		}
+		names = append(names, n.Name)
+	}
+	return !slices.ContainsFunc(s.record.Spec.nodes(), func(name string) bool { return !slices.Contains(names, name) })
 }
 
 // Listed is one line of the list of clusters.
@@ -187,6 +191,13 @@ func (o *Operator) List(ctx context.Context) ([]Listed, error) {
 	return all, nil
 }
 
+// hasAll tells whether the groups that every cluster has are among these.
+func hasAll(groups []*cloud.Group) bool {
+	return !slices.ContainsFunc(Components(), func(name string) bool {
+		return !slices.ContainsFunc(groups, func(g *cloud.Group) bool { return deref(g.Name) == name })
+	})
+}
+
 // listed counts groups: lists of a cloud tell no states, and one request per
 // cluster is enough for an overview.
 func (o *Operator) listed(ctx context.Context, name, location string) (Listed, error) {
@@ -202,7 +213,7 @@ func (o *Operator) listed(ctx context.Context, name, location string) (Listed, e
 	switch {
 	case l.Groups == 0:
 		l.State = Paused
-	case len(components) == len(Components()):
+	case hasAll(components):
 		l.State = Running
 	}
 	return l, nil

@@ -22,6 +22,9 @@ type UpOptions struct {
 	// Network is how its groups reach one another; empty means what suits the
 	// cloud, or that of a cluster that exists.
 	Network NetworkType
+	// Nodes is how many there are to be; 0 means one, or as many as a cluster
+	// that exists has.
+	Nodes int
 	// Keep leaves what was made standing when something fails.
 	Keep bool
 }
@@ -32,12 +35,17 @@ const quota = 10
 // cleanUpTime is how long up may take to clean up after itself.
 const cleanUpTime = time.Minute
 
-// Up makes a cluster and waits until its node is Ready. A cluster that exists
-// is completed and started where it is not. When a new one fails, or ctx ends,
+// Up makes a cluster and waits until its nodes are Ready. A cluster that exists
+// is completed and started where it is not, and gets or loses nodes. When a new one fails, or ctx ends,
 // it is removed again, unless Keep is set.
 func (o *Operator) Up(ctx context.Context, opts UpOptions) (Access, error) {
 	if err := errors.Join(CheckName(opts.Name), CheckPort(opts.Port), CheckNetwork(opts.Network)); err != nil {
 		return Access{}, err
+	}
+	if opts.Nodes != 0 {
+		if err := CheckNodes(opts.Nodes); err != nil {
+			return Access{}, err
+		}
 	}
 	// A resource group of that name that is not ours must not be filled, and
 	// not be removed when we fail.
@@ -49,7 +57,7 @@ func (o *Operator) Up(ctx context.Context, opts UpOptions) (Access, error) {
 		if err := record.Spec.keepsNetwork(opts.Network); err != nil {
 			return Access{}, err
 		}
-		return o.start(ctx, record, st, opts.Port)
+		return o.start(ctx, record, st, opts.Port, opts.Nodes)
 	}
 	if fault.KindOf(err) != fault.NotFound {
 		return Access{}, err
@@ -77,6 +85,7 @@ func (o *Operator) create(ctx context.Context, opts UpOptions) (Access, error) {
 	if err != nil {
 		return Access{}, err
 	}
+	spec.Nodes = max(opts.Nodes, 1)
 	if err := o.chooseNetwork(ctx, opts.Network, &spec); err != nil {
 		return Access{}, err
 	}
@@ -94,14 +103,17 @@ func (o *Operator) create(ctx context.Context, opts UpOptions) (Access, error) {
 	return s.access()
 }
 
-// start starts a cluster of which there is a record; port is as in UpOptions,
-// but that 0 leaves it as it is.
-func (o *Operator) start(ctx context.Context, r *Record, st storage, port int) (Access, error) {
+// start starts a cluster of which there is a record; port and nodes are as in
+// UpOptions, but that 0 leaves them as they are.
+func (o *Operator) start(ctx context.Context, r *Record, st storage, port, nodes int) (Access, error) {
 	s, err := o.subject(r, st)
 	if err != nil {
 		return Access{}, err
 	}
 	if err := s.movePort(ctx, port); err != nil {
+		return Access{}, err
+	}
+	if err := s.resize(ctx, nodes); err != nil {
 		return Access{}, err
 	}
 	if err := run(ctx, s.startSteps("", ""), o.progress); err != nil {

@@ -4,6 +4,8 @@ import (
 	v1 "k8s.io/api/core/v1"
 	"k8s.io/kubernetes/pkg/kubelet/cm"
 	"k8s.io/kubernetes/pkg/kubelet/lifecycle"
+
+	"frankenetes.dev/node/runtime"
 )
 
 // noCgroups is a container manager for a node on which no container runs.
@@ -13,6 +15,10 @@ type noCgroups struct{ cm.ContainerManager }
 func (n noCgroups) NewPodContainerManager() cm.PodContainerManager {
 	return noPodCgroups{n.ContainerManager.NewPodContainerManager()}
 }
+
+// GetNodeAllocatableReservation returns what a pod's group has beside the pod's
+// own containers, so that the largest pod that the node takes fits in a group.
+func (noCgroups) GetNodeAllocatableReservation() v1.ResourceList { return runtime.Overhead() }
 
 // noPodCgroups says that no limit is set, where upstream's stub says that it
 // cannot know, which the kubelet logs as an error with every look at a pod.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	noop "go.opentelemetry.io/otel/trace/noop"
+	v1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 	utilnet "k8s.io/apimachinery/pkg/util/net"
 	utilfeature "k8s.io/apiserver/pkg/util/feature"
@@ -34,6 +35,7 @@ import (
 	"k8s.io/kubernetes/pkg/volume/secret"
 	"k8s.io/kubernetes/pkg/volume/util/hostutil"
 
+	"frankenetes.dev/node/config"
 	"frankenetes.dev/node/machine"
 	"frankenetes.dev/node/registration"
 )
@@ -128,7 +130,9 @@ func (n *node) settings() (*options.KubeletFlags, *kubeletconfig.KubeletConfigur
 	c.Authentication.Webhook.Enabled = true
 	c.Authentication.X509.ClientCAFile = n.config.ClientCAFile
 	c.Authorization.Mode = kubeletconfig.KubeletAuthorizationModeWebhook
-	c.TLSCertFile, c.TLSPrivateKeyFile = n.config.CertFile, n.config.KeyFile
+	// The certificate that it is given serves until it has one of its own, and
+	// renews that.
+	c.TLSCertFile, c.TLSPrivateKeyFile, c.ServerTLSBootstrap = n.config.CertFile, n.config.KeyFile, true
 	c.MaxPods = int32(n.config.Pods)
 	c.CgroupsPerQOS, c.EnforceNodeAllocatable, c.FailSwapOn = false, nil, false
 	c.LocalStorageCapacityIsolation, c.EvictionHard = false, nil
@@ -142,12 +146,23 @@ func (n *node) settings() (*options.KubeletFlags, *kubeletconfig.KubeletConfigur
 	f := options.NewKubeletFlags()
 	f.RootDirectory = n.config.RootDir
 	f.CertDirectory = filepath.Join(n.config.RootDir, "pki")
-	f.NodeLabels = map[string]string{
+	f.NodeLabels = labels(n.config)
+	return f, c, nil
+}
+
+// labels are those of the node that the kubelet does not set by itself.
+func labels(c config.Config) map[string]string {
+	all := map[string]string{
 		"type": "virtual-kubelet",
 		// The hostname may be longer than a label's value.
-		"kubernetes.io/hostname": n.config.NodeName,
+		v1.LabelHostname:           c.NodeName,
+		v1.LabelInstanceTypeStable: "container-groups",
 	}
-	return f, c, nil
+	// It has no zone: groups are in none unless they ask for one.
+	if c.Location != "" {
+		all[v1.LabelTopologyRegion] = c.Location
+	}
+	return all
 }
 
 // dependencies are the parts of the kubelet that touch a machine, replaced by

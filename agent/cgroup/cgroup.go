@@ -4,7 +4,6 @@
 package cgroup
 
 import (
-	"bufio"
 	"bytes"
 	"errors"
 	"fmt"
@@ -84,30 +83,52 @@ func below(path, root string) string {
 // Usage reads CPU time and memory.
 func (g Group) Usage() (protocol.Usage, error) {
 	u := protocol.Usage{Time: time.Now()}
-	var err, inactive error
-	var cache uint64
+	var err, memory error
 	if g.cpu != "" {
 		u.CPUNanoseconds, err = readNumber(g.cpu, "cpuacct.usage")
 	} else {
 		u.CPUNanoseconds, err = readField(g.unified, "cpu.stat", "usage_usec")
 		u.CPUNanoseconds *= uint64(time.Microsecond)
 	}
-	if err != nil {
-		return u, fmt.Errorf("read usage: %w", err)
-	}
 	if g.memory != "" {
-		u.MemoryBytes, err = readNumber(g.memory, "memory.usage_in_bytes")
-		cache, inactive = readField(g.memory, "memory.stat", "total_inactive_file")
+		memory = readMemory(&u, g.memory, "memory.usage_in_bytes", "memory.limit_in_bytes", "total_", "rss")
 	} else {
-		u.MemoryBytes, err = readNumber(g.unified, "memory.current")
-		cache, inactive = readField(g.unified, "memory.stat", "inactive_file")
+		memory = readMemory(&u, g.unified, "memory.current", "memory.max", "", "anon")
 	}
-	if err := errors.Join(err, inactive); err != nil {
+	if err := errors.Join(err, memory); err != nil {
 		return u, fmt.Errorf("read usage: %w", err)
 	}
-	u.WorkingSetBytes = u.MemoryBytes - min(cache, u.MemoryBytes)
 	return u, nil
 }
+
+// readMemory fills in what files of either version say of memory. The keys of
+// memory.stat that count the whole container have a prefix in version 1, which
+// also has another word for anonymous memory.
+func readMemory(u *protocol.Usage, dir, usage, limit, prefix, anonymous string) error {
+	var err error
+	if u.MemoryBytes, err = readNumber(dir, usage); err != nil {
+		return err
+	}
+	stat, err := readFields(dir, "memory.stat")
+	if err != nil {
+		return err
+	}
+	cache, ok := stat[prefix+"inactive_file"]
+	if !ok {
+		return fmt.Errorf("memory.stat has no %sinactive_file", prefix)
+	}
+	u.WorkingSetBytes = u.MemoryBytes - min(cache, u.MemoryBytes)
+	u.RSSBytes, u.PageFaults, u.MajorPageFaults = stat[prefix+anonymous], stat[prefix+"pgfault"], stat[prefix+"pgmajfault"]
+	// No limit is the word "max", or a number beyond all memory.
+	if n, err := readNumber(dir, limit); err == nil && n < unlimited {
+		u.LimitBytes = n
+	}
+	return nil
+}
+
+// unlimited is no limit in version 1: the kernel shows the largest number of
+// whole pages.
+const unlimited = 1 << 62
 
 // OOMKills is how many processes were killed for want of memory, and 0 where
 // that cannot be known.
@@ -135,19 +156,34 @@ func readNumber(dir, name string) (uint64, error) {
 	return n, nil
 }
 
-// readField reads a file of "key value" lines.
+// readField reads one field of a file of "key value" lines.
 func readField(dir, name, key string) (uint64, error) {
-	data, err := read(dir, name)
+	fields, err := readFields(dir, name)
 	if err != nil {
 		return 0, err
 	}
-	scanner := bufio.NewScanner(bytes.NewReader(data))
-	for scanner.Scan() {
-		if value, ok := strings.CutPrefix(scanner.Text(), key+" "); ok {
-			return strconv.ParseUint(value, 10, 64)
+	n, ok := fields[key]
+	if !ok {
+		return 0, fmt.Errorf("%s has no %s", name, key)
+	}
+	return n, nil
+}
+
+// readFields reads a file of "key value" lines; values that are no numbers are
+// left out.
+func readFields(dir, name string) (map[string]uint64, error) {
+	data, err := read(dir, name)
+	if err != nil {
+		return nil, err
+	}
+	fields := map[string]uint64{}
+	for line := range strings.Lines(string(data)) {
+		key, value, _ := strings.Cut(strings.TrimSpace(line), " ")
+		if n, err := strconv.ParseUint(value, 10, 64); err == nil {
+			fields[key] = n
 		}
 	}
-	return 0, fmt.Errorf("%s has no %s", name, key)
+	return fields, nil
 }
 
 func read(dir, name string) ([]byte, error) {

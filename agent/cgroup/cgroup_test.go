@@ -63,14 +63,16 @@ func TestUsageOfBothVersions(t *testing.T) {
 	two := Group{unified: files(t, map[string]string{
 		"cpu.stat":       "usage_usec 1500\nuser_usec 1000\n",
 		"memory.current": "5000\n",
-		"memory.stat":    "anon 3000\ninactive_file 1200\n",
+		"memory.stat":    "anon 3000\ninactive_file 1200\npgfault 70\npgmajfault 7\n",
+		"memory.max":     "9000\n",
 		"memory.events":  "low 0\noom 2\noom_kill 3\n",
 	})}
 	one := Group{
 		cpu: files(t, map[string]string{"cpuacct.usage": "1500000\n"}),
 		memory: files(t, map[string]string{
 			"memory.usage_in_bytes": "5000\n",
-			"memory.stat":           "inactive_file 1\ntotal_inactive_file 1200\n",
+			"memory.stat":           "inactive_file 1\nrss 1\npgfault 1\ntotal_inactive_file 1200\ntotal_rss 3000\ntotal_pgfault 70\ntotal_pgmajfault 7\n",
+			"memory.limit_in_bytes": "9000\n",
 			"memory.oom_control":    "oom_kill_disable 0\nunder_oom 0\noom_kill 3\n",
 		}),
 	}
@@ -82,8 +84,23 @@ func TestUsageOfBothVersions(t *testing.T) {
 		if u.CPUNanoseconds != 1_500_000 || u.MemoryBytes != 5000 || u.WorkingSetBytes != 3800 || u.Time.IsZero() {
 			t.Errorf("version %s: got %+v", name, u)
 		}
+		if u.RSSBytes != 3000 || u.PageFaults != 70 || u.MajorPageFaults != 7 || u.LimitBytes != 9000 {
+			t.Errorf("version %s: got %+v", name, u)
+		}
 		if n := group.OOMKills(); n != 3 {
 			t.Errorf("version %s: %d kills, want 3", name, n)
+		}
+	}
+}
+
+func TestNoLimitIsNone(t *testing.T) {
+	two := Group{unified: files(t, map[string]string{
+		"cpu.stat": "usage_usec 1\n", "memory.current": "1\n", "memory.stat": "inactive_file 0\n", "memory.max": "max\n"})}
+	one := Group{cpu: files(t, map[string]string{"cpuacct.usage": "1\n"}), memory: files(t, map[string]string{
+		"memory.usage_in_bytes": "1\n", "memory.stat": "total_inactive_file 0\n", "memory.limit_in_bytes": "9223372036854771712\n"})}
+	for name, group := range map[string]Group{"1": one, "2": two} {
+		if u, err := group.Usage(); err != nil || u.LimitBytes != 0 {
+			t.Errorf("version %s: a limit of %d, %v", name, u.LimitBytes, err)
 		}
 	}
 }

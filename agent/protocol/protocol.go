@@ -208,11 +208,18 @@ type Size struct {
 // Usage is what the agent's container uses, read from its cgroup.
 type Usage struct {
 	Time time.Time `json:"time"`
-	// CPUNanoseconds is the CPU time used since the container started.
+	// CPUNanoseconds is the CPU time used since the last process was started.
 	CPUNanoseconds uint64 `json:"cpuNanoseconds"`
-	// MemoryBytes is in use; WorkingSetBytes leaves out inactive page cache.
+	// MemoryBytes is in use; WorkingSetBytes leaves out inactive page cache,
+	// RSSBytes everything that is not anonymous memory.
 	MemoryBytes     uint64 `json:"memoryBytes"`
 	WorkingSetBytes uint64 `json:"workingSetBytes"`
+	RSSBytes        uint64 `json:"rssBytes"`
+	// LimitBytes is the most memory that it may use, 0 if there is no limit.
+	LimitBytes uint64 `json:"limitBytes,omitempty"`
+	// PageFaults and MajorPageFaults are those since the container started.
+	PageFaults      uint64 `json:"pageFaults"`
+	MajorPageFaults uint64 `json:"majorPageFaults"`
 }
 
 // Error is how an agent refuses a request: a JSON body with a status of 4xx or 5xx.

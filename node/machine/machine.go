@@ -15,7 +15,7 @@ import (
 	"github.com/google/uuid"
 	"golang.org/x/sys/unix"
 
-	"frankenetes.dev/agent/protocol"
+	"frankenetes.dev/node/runtime"
 )
 
 // usageTimeout bounds the wait for the pods' agents.
@@ -36,14 +36,14 @@ type Size struct {
 type Machine struct {
 	size    Size
 	rootDir string
-	usage   func(context.Context) protocol.Usage
+	usage   func(context.Context) runtime.Used
 	// boot is new with every start, as a machine's boot ID is.
 	boot    string
 	started time.Time
 }
 
 // New returns a machine; usage tells what all its pods use.
-func New(size Size, rootDir string, usage func(context.Context) protocol.Usage) *Machine {
+func New(size Size, rootDir string, usage func(context.Context) runtime.Used) *Machine {
 	return &Machine{size: size, rootDir: rootDir, usage: usage, boot: uuid.NewString(), started: time.Now()}
 }
 
@@ -84,7 +84,9 @@ func (m *Machine) ContainerInfoV2(name string, _ cadvisorapiv2.RequestOptions) (
 		Stats: []*cadvisorapiv2.ContainerStats{{
 			Timestamp: used.Time,
 			Cpu:       &cadvisorapi.CpuStats{Usage: cadvisorapi.CpuUsage{Total: used.CPUNanoseconds}},
-			Memory:    &cadvisorapi.MemoryStats{Usage: used.MemoryBytes, WorkingSet: used.WorkingSetBytes},
+			CpuInst:   &cadvisorapiv2.CpuInstStats{Usage: cadvisorapiv2.CpuInstUsage{Total: used.NanoCores}},
+			Memory: &cadvisorapi.MemoryStats{Usage: used.MemoryBytes, WorkingSet: used.WorkingSetBytes, RSS: used.RSSBytes,
+				ContainerData: cadvisorapi.MemoryStatsMemoryData{Pgfault: used.PageFaults, Pgmajfault: used.MajorPageFaults}},
 		}},
 	}}, nil
 }

@@ -11,12 +11,13 @@ import (
 
 	"frankenetes.dev/agent/protocol"
 	"frankenetes.dev/node/machine"
+	"frankenetes.dev/node/runtime"
 )
 
 func TestAMachineOfTheGivenSizeUsedByThePods(t *testing.T) {
 	at := time.Now()
-	m := machine.New(machine.Size{Name: "vk", CPUs: 3, Memory: 5 << 30}, t.TempDir(), func(context.Context) protocol.Usage {
-		return protocol.Usage{Time: at, CPUNanoseconds: 7, MemoryBytes: 9, WorkingSetBytes: 8}
+	m := machine.New(machine.Size{Name: "vk", CPUs: 3, Memory: 5 << 30}, t.TempDir(), func(context.Context) runtime.Used {
+		return runtime.Used{Usage: protocol.Usage{Time: at, CPUNanoseconds: 7, MemoryBytes: 9, WorkingSetBytes: 8}, NanoCores: 6, Rated: true}
 	})
 	info, err := m.MachineInfo()
 	if err != nil || info.NumCores != 3 || info.MemoryCapacity != 5<<30 || info.BootID == "" {
@@ -31,7 +32,7 @@ func TestAMachineOfTheGivenSizeUsedByThePods(t *testing.T) {
 		t.Fatal(err)
 	}
 	stats := use["/"].Stats[0]
-	if stats.Cpu.Usage.Total != 7 || stats.Memory.Usage != 9 || stats.Memory.WorkingSet != 8 || !stats.Timestamp.Equal(at) {
+	if stats.Cpu.Usage.Total != 7 || stats.CpuInst.Usage.Total != 6 || stats.Memory.Usage != 9 || stats.Memory.WorkingSet != 8 || !stats.Timestamp.Equal(at) {
 		t.Errorf("the usage is %+v", stats)
 	}
 	if _, err := m.ContainerInfoV2("/kubepods", cadvisorapiv2.RequestOptions{}); err == nil {

@@ -33,6 +33,8 @@ type container struct {
 	log    *logCopy
 	// ended is closed when the container has exited and all is known of it.
 	ended chan struct{}
+	// reading is what is remembered of its usage; it belongs to the meter.
+	reading reading
 
 	mu       sync.Mutex
 	state    runtimeapi.ContainerState
@@ -45,6 +47,10 @@ type container struct {
 	finishing *protocol.State
 	// copying is set when its log is being copied.
 	copying bool
+	// logLost says that the copy of its log was lost with the node's files.
+	logLost bool
+	// lastWords is its termination message, once it has exited.
+	lastWords string
 }
 
 // name is the container's name in the pod, and in the group.
@@ -54,6 +60,13 @@ func (c *container) current() runtimeapi.ContainerState {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.state
+}
+
+// startedAt is when its program was started.
+func (c *container) startedAt() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.started
 }
 
 // run marks the container as started, and reports whether that is news.

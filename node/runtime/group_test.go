@@ -76,6 +76,23 @@ func TestAGroupIsLargeEnough(t *testing.T) {
 	}
 }
 
+func TestTheLargestPodThatANodeTakesFitsInAGroup(t *testing.T) {
+	room := v1.ResourceList{v1.ResourceCPU: resource.MustParse("4"), v1.ResourceMemory: resource.MustParse("16G")}
+	for name, overhead := range Overhead() {
+		left := room[name]
+		left.Sub(overhead)
+		room[name] = left
+	}
+	pod := podOf(v1.Container{Name: "a", Resources: v1.ResourceRequirements{Requests: room, Limits: room}})
+	var sum size
+	for _, s := range sizesOf(pod, "agent") {
+		sum = plus(sum, s.request)
+	}
+	if got := sum.resources(); got.CPU != 4 || got.MemoryGB != 16 {
+		t.Errorf("its group asks for %v", got)
+	}
+}
+
 func TestWhatAGroupCannotGiveIsRefusedByName(t *testing.T) {
 	yes, no := true, false
 	bidirectional := v1.MountPropagationBidirectional

@@ -120,21 +120,3 @@ func TestManagedFilesStayOutOfVolumes(t *testing.T) {
 		t.Errorf("a volume at /etc gets %v, %v", files, err)
 	}
 }
-
-func TestTheMeterNeverRunsBackwards(t *testing.T) {
-	var m meter
-	for _, c := range []struct {
-		now  map[string]uint64
-		want uint64
-	}{
-		{map[string]uint64{"a": 5, "b": 10}, 15},
-		{map[string]uint64{"a": 7}, 17},         // b has ended
-		{map[string]uint64{"a": 8, "c": 1}, 19}, // c is new
-		{nil, 19},
-		{map[string]uint64{"d": 2}, 21},
-	} {
-		if got := m.add(c.now); got != c.want {
-			t.Errorf("after %v the total is %d, want %d", c.now, got, c.want)
-		}
-	}
-}

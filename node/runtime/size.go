@@ -2,6 +2,7 @@ package runtime
 
 import (
 	v1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 
 	"frankenetes.dev/node/provider"
 )
@@ -25,6 +26,15 @@ var (
 	// containers, which run when the others do not.
 	least = size{cpu: 1, memory: 1}
 )
+
+// Overhead is what every group has beside the containers of its pod: the pod
+// agent.
+func Overhead() v1.ResourceList {
+	return v1.ResourceList{
+		v1.ResourceCPU:    *resource.NewMilliQuantity(least.cpu*milliPerStep, resource.DecimalSI),
+		v1.ResourceMemory: *resource.NewQuantity(least.memory*bytesPerStep, resource.DecimalSI),
+	}
+}
 
 // sizes are the requests and limits of a group's containers by name. The pod
 // agent gets what is missing to the least size of a group.

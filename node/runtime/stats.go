@@ -2,6 +2,8 @@ package runtime
 
 import (
 	"context"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -20,7 +22,11 @@ func (r *Runtime) ContainerStats(ctx context.Context, id string) (*runtimeapi.Co
 	if err != nil {
 		return nil, err
 	}
-	return r.usage(ctx, c)
+	used, err := r.gauge(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	return containerStats(measured{c, used}), nil
 }
 
 // ListContainerStats returns what the containers that a filter lets through use.
@@ -32,7 +38,11 @@ func (r *Runtime) ListContainerStats(ctx context.Context, f *runtimeapi.Containe
 			wanted = append(wanted, c)
 		}
 	}
-	return r.usages(ctx, wanted), nil
+	var list []*runtimeapi.ContainerStats
+	for _, m := range r.measure(ctx, wanted) {
+		list = append(list, containerStats(m))
+	}
+	return list, nil
 }
 
 // PodSandboxStats returns what a pod uses: the sum of its containers. The
@@ -42,106 +52,124 @@ func (r *Runtime) PodSandboxStats(ctx context.Context, id string) (*runtimeapi.P
 	if err != nil {
 		return nil, err
 	}
-	return r.podUsage(ctx, sb), nil
+	return podStats(sb, r.measure(ctx, sb.all())), nil
 }
 
 // ListPodSandboxStats returns what the ready pods that a filter lets through use.
 func (r *Runtime) ListPodSandboxStats(ctx context.Context, f *runtimeapi.PodSandboxStatsFilter) ([]*runtimeapi.PodSandboxStats, error) {
-	var mu sync.Mutex
-	var all sync.WaitGroup
-	var list []*runtimeapi.PodSandboxStats
+	var wanted []*sandbox
 	for _, sb := range r.allSandboxes() {
 		item := sb.item()
-		if item.State != runtimeapi.PodSandboxState_SANDBOX_READY ||
-			f != nil && !wantsSandbox(&runtimeapi.PodSandboxFilter{Id: f.Id, LabelSelector: f.LabelSelector}, item) {
-			continue
+		if item.State == runtimeapi.PodSandboxState_SANDBOX_READY &&
+			(f == nil || wantsSandbox(&runtimeapi.PodSandboxFilter{Id: f.Id, LabelSelector: f.LabelSelector}, item)) {
+			wanted = append(wanted, sb)
 		}
-		all.Go(func() {
-			stats := r.podUsage(ctx, sb)
-			mu.Lock()
-			defer mu.Unlock()
-			list = append(list, stats)
-		})
+	}
+	list := make([]*runtimeapi.PodSandboxStats, len(wanted))
+	var all sync.WaitGroup
+	for i, sb := range wanted {
+		all.Go(func() { list[i] = podStats(sb, r.measure(ctx, sb.all())) })
 	}
 	all.Wait()
 	return list, nil
 }
 
-// ListMetricDescriptors says that there are no further metrics.
-func (r *Runtime) ListMetricDescriptors(context.Context) ([]*runtimeapi.MetricDescriptor, error) {
-	return nil, nil
+// measured is a container that was asked what it uses.
+type measured struct {
+	container *container
+	used      Used
 }
 
-// ListPodSandboxMetrics says that there are no further metrics.
-func (r *Runtime) ListPodSandboxMetrics(context.Context) ([]*runtimeapi.PodSandboxMetrics, error) {
-	return nil, nil
-}
-
-func (r *Runtime) podUsage(ctx context.Context, sb *sandbox) *runtimeapi.PodSandboxStats {
-	status := sb.status()
-	sum := protocol.Usage{Time: time.Now()}
-	containers := r.usages(ctx, sb.all())
-	for _, c := range containers {
-		sum.CPUNanoseconds += c.Cpu.UsageCoreNanoSeconds.Value
-		sum.MemoryBytes += c.Memory.UsageBytes.Value
-		sum.WorkingSetBytes += c.Memory.WorkingSetBytes.Value
-	}
-	return &runtimeapi.PodSandboxStats{
-		Attributes: &runtimeapi.PodSandboxAttributes{
-			Id: sb.id, Metadata: status.Metadata, Labels: status.Labels, Annotations: status.Annotations},
-		Linux: &runtimeapi.LinuxPodSandboxStats{Cpu: cpu(sum), Memory: memory(sum), Containers: containers},
-	}
-}
-
-// usages asks the agents of all containers that run, at once; those that do
-// not answer are left out.
-func (r *Runtime) usages(ctx context.Context, containers []*container) []*runtimeapi.ContainerStats {
-	var mu sync.Mutex
+// measure asks the agents of all containers that run, at once, and returns the
+// answers in the containers' order; those that do not answer are left out.
+func (r *Runtime) measure(ctx context.Context, containers []*container) []measured {
+	list := make([]measured, len(containers))
 	var all sync.WaitGroup
-	var list []*runtimeapi.ContainerStats
-	for _, c := range containers {
+	for i, c := range containers {
 		if c.current() != runtimeapi.ContainerState_CONTAINER_RUNNING {
 			continue
 		}
 		all.Go(func() {
-			stats, err := r.usage(ctx, c)
+			used, err := r.gauge(ctx, c)
 			if err != nil {
 				r.log.Debug("usage of a container is unknown", "container", c.name(), "error", err)
 				return
 			}
-			mu.Lock()
-			defer mu.Unlock()
-			list = append(list, stats)
+			list[i] = measured{c, used}
 		})
 	}
 	all.Wait()
-	return list
+	return slices.DeleteFunc(list, func(m measured) bool { return m.container == nil })
 }
 
-func (r *Runtime) usage(ctx context.Context, c *container) (*runtimeapi.ContainerStats, error) {
+// gauge asks a container's agent what it uses.
+func (r *Runtime) gauge(ctx context.Context, c *container) (Used, error) {
 	ctx, cancel := context.WithTimeout(ctx, statsTimeout)
 	defer cancel()
 	agent, err := r.client(ctx, c.sandbox, c.name())
 	if err != nil {
-		return nil, err
+		return Used{}, err
 	}
 	u, err := agent.Usage(ctx)
 	if err != nil {
-		return nil, err
+		return Used{}, err
 	}
+	return r.meter.note(&c.reading, u), nil
+}
+
+// podUsage is what a pod's containers use together.
+func podUsage(containers []measured) Used {
+	sum := Used{Usage: protocol.Usage{Time: time.Now()}}
+	for _, m := range containers {
+		sum.add(m.used)
+	}
+	return sum
+}
+
+func podStats(sb *sandbox, containers []measured) *runtimeapi.PodSandboxStats {
+	status, used := sb.status(), podUsage(containers)
+	linux := &runtimeapi.LinuxPodSandboxStats{Cpu: cpu(used), Memory: memory(used)}
+	for _, m := range containers {
+		linux.Containers = append(linux.Containers, containerStats(m))
+	}
+	slices.SortFunc(linux.Containers, func(a, b *runtimeapi.ContainerStats) int {
+		return strings.Compare(a.Attributes.Metadata.Name, b.Attributes.Metadata.Name)
+	})
+	return &runtimeapi.PodSandboxStats{
+		Attributes: &runtimeapi.PodSandboxAttributes{
+			Id: sb.id, Metadata: status.Metadata, Labels: status.Labels, Annotations: status.Annotations},
+		Linux: linux,
+	}
+}
+
+func containerStats(m measured) *runtimeapi.ContainerStats {
+	c := m.container
 	return &runtimeapi.ContainerStats{
 		Attributes: &runtimeapi.ContainerAttributes{
 			Id: c.id, Metadata: c.config.GetMetadata(), Labels: c.config.GetLabels(), Annotations: c.config.GetAnnotations()},
-		Cpu: cpu(u), Memory: memory(u),
-	}, nil
+		Cpu: cpu(m.used), Memory: memory(m.used),
+	}
 }
 
-func cpu(u protocol.Usage) *runtimeapi.CpuUsage {
-	return &runtimeapi.CpuUsage{Timestamp: u.Time.UnixNano(), UsageCoreNanoSeconds: &runtimeapi.UInt64Value{Value: u.CPUNanoseconds}}
+func cpu(u Used) *runtimeapi.CpuUsage {
+	usage := &runtimeapi.CpuUsage{Timestamp: u.Time.UnixNano(), UsageCoreNanoSeconds: number(u.CPUNanoseconds)}
+	if u.Rated {
+		usage.UsageNanoCores = number(u.NanoCores)
+	}
+	return usage
 }
 
-func memory(u protocol.Usage) *runtimeapi.MemoryUsage {
-	return &runtimeapi.MemoryUsage{Timestamp: u.Time.UnixNano(),
-		UsageBytes:      &runtimeapi.UInt64Value{Value: u.MemoryBytes},
-		WorkingSetBytes: &runtimeapi.UInt64Value{Value: u.WorkingSetBytes}}
+// memory leaves out what is available where there is no limit: for a pod and
+// its node the sum of limits would say nothing.
+func memory(u Used) *runtimeapi.MemoryUsage {
+	usage := &runtimeapi.MemoryUsage{
+		Timestamp: u.Time.UnixNano(), UsageBytes: number(u.MemoryBytes), WorkingSetBytes: number(u.WorkingSetBytes),
+		RssBytes: number(u.RSSBytes), PageFaults: number(u.PageFaults), MajorPageFaults: number(u.MajorPageFaults),
+	}
+	if u.LimitBytes > 0 {
+		usage.AvailableBytes = number(u.LimitBytes - min(u.WorkingSetBytes, u.LimitBytes))
+	}
+	return usage
 }
+
+func number(n uint64) *runtimeapi.UInt64Value { return &runtimeapi.UInt64Value{Value: n} }

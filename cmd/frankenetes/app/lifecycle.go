@@ -25,14 +25,20 @@ func (o *options) upCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "up [NAME]",
 		Short: "Create a cluster, or start what is missing of it",
-		Long: "Up creates the cluster's five container groups and waits until its node is Ready. It starts the\n" +
-			"local cloud when that is not running, and makes the cluster kubectl's current context.",
+		Long: "Up creates the cluster's container groups and waits until its nodes are Ready. It starts the\n" +
+			"local cloud when that is not running, and makes the cluster kubectl's current context. For a\n" +
+			"cluster that exists, --nodes changes how many nodes it has: the pods of one that goes are evicted.",
 		Args: o.atMostOne, ValidArgsFunction: o.completeNames,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			up.Name, up.Kubernetes = o.clusterName(args), o.build.Kubernetes
 			// Before the cloud is started for it.
 			if err := errors.Join(cluster.CheckName(up.Name), cluster.CheckPort(up.Port), cluster.CheckNetwork(up.Network)); err != nil {
 				return err
+			}
+			if cmd.Flags().Changed("nodes") {
+				if err := cluster.CheckNodes(up.Nodes); err != nil {
+					return err
+				}
 			}
 			return o.verb(cmd.Context(), up.Name, "ready", func(ctx context.Context, op *cluster.Operator) (*cluster.Access, error) {
 				access, err := op.Up(ctx, up)
@@ -44,6 +50,7 @@ func (o *options) upCommand() *cobra.Command {
 	cmd.Flags().IntVar(&up.Port, "port", 0, "port of this machine for the API server, where the cloud is local (default: a free one)")
 	cmd.Flags().StringVar((*string)(&up.Network), "network", "", "vnet, a virtual network of its own, or public, where every component has a public address\n"+
 		"(default: vnet, but public on Azure, where this machine would have to be in the network)")
+	cmd.Flags().IntVar(&up.Nodes, "nodes", 0, fmt.Sprintf("how many nodes, 1 to %d (default: 1, or as many as it has)", cluster.MaxNodes))
 	cmd.Flags().BoolVar(&up.Keep, "keep", false, "leave a cluster that failed standing")
 	return cmd
 }
