@@ -97,7 +97,8 @@ func (n *node) prepare() error {
 		OnConnect:    func(id protocol.ID, c *protocol.Client) { n.runtime.Connected(id, c) },
 		OnDisconnect: func(id protocol.ID) { n.runtime.Disconnected(id) },
 	})
-	n.images = images.NewService(images.Registry{Client: conn.HTTPClient(), Host: place.Registry, Token: conn.Token}, n.config.RootDir)
+	n.images = images.NewService(images.Registry{
+		Client: conn.HTTPClient(), Host: place.Registry, Mirror: place.Mirror, Token: conn.Token}, n.config.RootDir)
 	n.runtime, err = runtime.New(runtime.Options{
 		NodeName:   n.config.NodeName,
 		Provider:   aci.New(conn.Groups, n.config.ResourceGroup, n.config.Location, n.config.Subnet),
