@@ -1,6 +1,7 @@
 package conformance
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -119,13 +120,68 @@ func TestResultsOutliveARunThatIsKilled(t *testing.T) {
 	}
 }
 
-func TestTheSuitesProgressIsUnderstood(t *testing.T) {
-	for message, want := range map[string]Outcome{
-		"PASSED [sig-a] Alpha": Passed, "FAILED [sig-a] Alpha": Failed, "Test Suite starting": "", "": "", "PASSED ": "",
+// several is what ginkgo prints with several processes, as it did.
+const several = `Will run 4 of 7579 specs
+------------------------------
+• [0.501 seconds]
+[sig-a] Alpha should live [Conformance] [sig-a, Conformance]
+/src/a.go:12
+
+  STEP: Creating a kubernetes client @ 11/28/26 10:57:04.345
+  I1128 [sig-a] Beta is spoken of
+------------------------------
+• [FAILED] [4.187 seconds]
+[sig-a] Gamma [It] should serve [Conformance] [sig-a, Conformance]
+/src/a.go:109
+
+  Timeline >>
+------------------------------
+S [SKIPPED] [0.100 seconds]
+[sig-a] Beta [Serial] [BeforeEach] should be alone [Conformance] [sig-a, Serial, Conformance]
+  [BeforeEach] /src/a.go:1
+------------------------------
+• [INTERRUPTED] [1.000 seconds]
+[sig-a] Delta [It] should resolve [Conformance] [sig-a, Conformance]
+`
+
+// single is what it prints with one.
+const single = `------------------------------
+[sig-a] Beta [Serial] should be alone [Conformance] [sig-a, Serial, Conformance]
+/src/a.go:20
+  STEP: one
+• [2.250 seconds]
+------------------------------
+[sig-a] Delta should resolve [Conformance] [sig-a, Conformance]
+/src/a.go:30
+  [FAILED] in [It]
+• [FAILED] [3.000 seconds]
+[sig-a] Delta [It] should resolve [Conformance] [sig-a, Conformance]
+------------------------------
+`
+
+func TestTestsAreToldOfWhenTheyEnd(t *testing.T) {
+	for _, test := range []struct {
+		said  string
+		first bool
+		want  string
+	}{
+		{several, false, "Alpha passed 0.501, Gamma failed 4.187, Beta skipped 0.1"},
+		{single, true, "Beta passed 2.25, Delta failed 3"},
 	} {
-		result, ok := told(message)
-		if ok != (want != "") || ok && (result.Outcome != want || result.Test != "[sig-a] Alpha" || result.Ended.IsZero()) {
-			t.Errorf("%q: %+v, %v", message, result, ok)
+		var got []string
+		f := &follower{first: test.first, ended: func(r Result) {
+			got = append(got, fmt.Sprintf("%s %s %v", strings.Fields(r.Test)[1], r.Outcome, r.Seconds))
+		}}
+		for _, test := range few() {
+			f.names = append(f.names, test.Name)
+		}
+		for _, c := range []byte(test.said) { // it comes in pieces
+			if _, err := f.Write([]byte{c}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if strings.Join(got, ", ") != test.want {
+			t.Errorf("got %v, want %s", got, test.want)
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -45,12 +46,11 @@ func (s Suite) Run(ctx context.Context, name string, tests []Test, procs int, en
 	if err := os.RemoveAll(report); err != nil {
 		return fmt.Errorf("run the suite: %w", err)
 	}
-	progress, err := listen(ended)
-	if err != nil {
-		return err
+	following := &follower{first: procs == 1, ended: ended}
+	for _, t := range tests {
+		following.names = append(following.names, t.Name)
 	}
-	ran := s.ginkgo(ctx, name, s.arguments(name, tests, procs, progress.url))
-	progress.close()
+	ran := s.ginkgo(ctx, name, following, s.arguments(name, tests, procs))
 	if err := readReport(report, ended); err != nil {
 		return errors.Join(ran, err)
 	}
@@ -63,14 +63,14 @@ func (s Suite) Run(ctx context.Context, name string, tests []Test, procs int, en
 
 // ginkgo runs ginkgo until it ends. When ctx does, it is interrupted as by a
 // terminal, so that the tests that run remove what they made.
-func (s Suite) ginkgo(ctx context.Context, name string, args []string) error {
+func (s Suite) ginkgo(ctx context.Context, name string, out io.Writer, args []string) error {
 	log, err := os.OpenFile(filepath.Join(s.Output, name+".log"), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
 	if err != nil {
 		return fmt.Errorf("run the suite: %w", err)
 	}
 	defer log.Close()
 	cmd := exec.CommandContext(ctx, filepath.Join(s.Programs, "ginkgo"), args...)
-	cmd.Stdout, cmd.Stderr = log, log
+	cmd.Stdout, cmd.Stderr = io.MultiWriter(log, out), log
 	// Not the user's own: kubectl keeps a cache in it.
 	cmd.Env = append(os.Environ(), "KUBECONFIG="+s.Kubeconfig, "HOME="+s.home())
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
@@ -86,9 +86,9 @@ func (s Suite) ginkgo(ctx context.Context, name string, args []string) error {
 func (s Suite) home() string { return filepath.Join(s.Output, "home") }
 
 // arguments are those of ginkgo and, after the two hyphens, of the suite.
-func (s Suite) arguments(name string, tests []Test, procs int, progress string) []string {
+func (s Suite) arguments(name string, tests []Test, procs int) []string {
 	args := []string{
-		"--no-color", "--silence-skips", "--timeout=24h", "--procs=" + strconv.Itoa(procs),
+		"-v", "--no-color", "--silence-skips", "--timeout=24h", "--procs=" + strconv.Itoa(procs),
 		"--output-dir=" + s.Output, "--json-report=" + name + ".json",
 	}
 	for _, t := range tests {
@@ -100,6 +100,6 @@ func (s Suite) arguments(name string, tests []Test, procs int, progress string) 
 		// The cluster is ready, and has no pods of its own to wait for.
 		"--allowed-not-ready-nodes=-1", "--minStartupPods=-1",
 		"--disable-log-dump", "--dump-logs-on-failure=false",
-		"--e2e-output-dir="+s.Output, "--progress-report-url="+progress,
+		"--e2e-output-dir="+s.Output,
 	)
 }
