@@ -174,4 +174,4 @@ $(BIN)/conformance/nnp: go.mod go.sum | deps
 	$(GO) build -o $@ -ldflags '-s -w' k8s.io/kubernetes/test/images/nonewprivs
 
 $(BIN)/conformance/images/index.json: $(addprefix $(BIN)/,agnhost pause) $(UNDER) $(call sources,images test/conformance/images)
-	$(GO) run ./test/conformance/images -bin $(BIN) -kubernetes "$$($(GO) list -m -f '{{.Dir}}' k8s.io/kubernetes)" -busybox $(BUSYBOX)
+	$(GO) run ./test/conformance/images -bin $(BIN) -kubernetes "$$($(GO) list -m -f '{{.Dir}}' k8s.io/kubernetes)"

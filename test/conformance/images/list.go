@@ -2,11 +2,8 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
@@ -144,19 +141,4 @@ func (s sources) pets(name string, tools v1.Layer) images.Image {
 		i.Entries = append(i.Entries, images.Entry{Path: file, Source: filepath.Join(html, file), Mode: 0o644})
 	}
 	return i
-}
-
-// appletsOf returns the names by which a busybox can be called.
-func appletsOf(ctx context.Context, busybox string) ([]string, error) {
-	out, err := exec.CommandContext(ctx, busybox, "--list").Output()
-	if err != nil {
-		return nil, fmt.Errorf("list the applets of %s: %w", busybox, err)
-	}
-	var names []string
-	for name := range strings.FieldsSeq(string(out)) {
-		if name != "busybox" {
-			names = append(names, name)
-		}
-	}
-	return names, nil
 }

@@ -17,21 +17,24 @@ import (
 func main() {
 	bin := flag.String("bin", "bin", "directory of the binaries; those of the suite are in conformance/ below it")
 	kubernetes := flag.String("kubernetes", "", "directory of the sources of Kubernetes")
-	busybox := flag.String("busybox", "/bin/busybox", "a static busybox")
 	flag.Parse()
 	if *kubernetes == "" || flag.NArg() > 0 {
 		flag.Usage()
 		os.Exit(2)
 	}
-	if err := write(context.Background(), *bin, *kubernetes, *busybox); err != nil {
+	if err := write(context.Background(), *bin, *kubernetes); err != nil {
 		fmt.Fprintf(os.Stderr, "images: %v\n", err)
 		os.Exit(1)
 	}
 }
 
-func write(ctx context.Context, bin, kubernetes, busybox string) error {
+func write(ctx context.Context, bin, kubernetes string) error {
 	programs := filepath.Join(bin, "conformance")
 	debian, err := newApt(filepath.Join(programs, "debian"))
+	if err != nil {
+		return err
+	}
+	busybox, err := buildBusybox(ctx, debian)
 	if err != nil {
 		return err
 	}

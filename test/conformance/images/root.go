@@ -56,6 +56,11 @@ func place(name string) string {
 	return name
 }
 
+// ours reports whether an entry is one of the links that newRoot makes.
+func ours(h *tar.Header) bool {
+	return h.Typeflag == tar.TypeSymlink && slices.Contains(merged(), path.Base(path.Clean(h.Name))) && path.Dir(path.Clean(h.Name)) == "."
+}
+
 // unwanted are the parts of packages that are for people.
 func unwanted(name string) bool {
 	for _, dir := range []string{"usr/share/man", "usr/share/locale", "usr/share/info", "usr/share/lintian", "usr/share/doc"} {
@@ -89,7 +94,7 @@ func (r *root) unpack(archive *tar.Reader) error {
 			return err
 		}
 		name := place(h.Name)
-		if name == "" || unwanted(name) {
+		if name == "" || unwanted(name) || ours(h) {
 			continue
 		}
 		f := file{header: tar.Header{Typeflag: h.Typeflag, Linkname: h.Linkname, Mode: h.Mode, Uid: h.Uid, Gid: h.Gid}}

@@ -38,6 +38,7 @@ func TestPackagesBecomeARootFileSystem(t *testing.T) {
 	err := r.unpack(archive(t,
 		tar.Header{Name: "./", Typeflag: tar.TypeDir, Mode: 0o755},
 		tar.Header{Name: "./bin/", Typeflag: tar.TypeDir, Mode: 0o755},
+		tar.Header{Name: "./sbin", Typeflag: tar.TypeSymlink, Linkname: "usr/sbin"},
 		tar.Header{Name: "./bin/ip", Typeflag: tar.TypeReg, Mode: 0o755},
 		tar.Header{Name: "./usr/bin/passwd", Typeflag: tar.TypeReg, Mode: 0o4755, Gid: 42},
 		tar.Header{Name: "./usr/bin/again", Typeflag: tar.TypeLink, Linkname: "./bin/ip"},
@@ -70,6 +71,9 @@ func TestPackagesBecomeARootFileSystem(t *testing.T) {
 	}
 	if h := got["bin"]; h.Typeflag != tar.TypeSymlink || h.Linkname != "usr/bin" {
 		t.Errorf("/bin: %+v", h)
+	}
+	if h := got["usr/sbin/"]; h.Typeflag != tar.TypeDir || got["sbin"].Linkname != "usr/sbin" {
+		t.Errorf("/usr/sbin: %+v", h)
 	}
 	if h := got["usr/bin/sh"]; h.Linkname != "busybox" {
 		t.Errorf("the shell of no package: %+v", h)
