@@ -58,7 +58,7 @@ fuzz: deps ## Run every fuzz target for FUZZTIME, 30s each
 	@GO=$(GO) hack/fuzz $(FUZZTIME)
 
 .PHONY: e2e
-e2e: build ## Run the end-to-end tests on real containers (needs root)
+e2e: build suite ## Run the end-to-end tests on real containers (needs root)
 	@hack/azure-cli
 	$(SUDO) env PATH="$$PATH" GOFLAGS=$(GOFLAGS) CGO_ENABLED=0 FRANKENETES_BIN=$(abspath $(BIN)) \
 		$(GO) test -count=1 -p 1 -timeout 30m -v ./test/...
