@@ -85,21 +85,28 @@ func (o options) run(ctx context.Context) error {
 		err = o.test(ctx, &cluster, &session{results: results, output: filepath.Join(o.results, build.key())}, all, chosen)
 	}
 	summary := conformance.Summarize(chosen, results)
-	return errors.Join(err, summary.WriteTable(os.Stdout), o.write(filter, build, summary))
+	if err := errors.Join(err, summary.WriteTable(os.Stdout)); err != nil {
+		return err // the document is of runs that came to their end
+	}
+	return o.write(filter, build, summary)
 }
 
 // write writes the document, unless only some tests were asked for.
 func (o options) write(filter conformance.Filter, build build, summary conformance.Summary) error {
 	if !filter.All() {
-		fmt.Printf("\n%s is written when all tests are asked for.\n", o.document)
+		fmt.Printf("\n%s is left as it is: only some of the tests were asked for.\n", o.document)
 		return nil
 	}
 	reasons, err := conformance.KnownReasons()
 	if err != nil {
 		return err
 	}
-	return summary.WriteDocument(o.document, conformance.Subject{
-		Version: build.version, Kubernetes: build.kubernetes, Nodes: build.nodes}, reasons)
+	subject := conformance.Subject{Version: build.version, Kubernetes: build.kubernetes, Nodes: build.nodes}
+	if err := summary.WriteDocument(o.document, subject, reasons); err != nil {
+		return err
+	}
+	fmt.Printf("\n%s is written.\n", o.document)
+	return nil
 }
 
 func (o options) filter() (conformance.Filter, error) {
