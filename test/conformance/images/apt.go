@@ -109,7 +109,7 @@ func (a apt) source(ctx context.Context, name string) (string, error) {
 	}
 	found, err := filepath.Glob(filepath.Join(a.dir, name+"_*.orig.tar.bz2"))
 	if err != nil || len(found) == 0 {
-		return "", fmt.Errorf("Debian's sources of %s are no .tar.bz2", name)
+		return "", fmt.Errorf("fetch sources of %s: Debian has no .tar.bz2 of it", name)
 	}
 	slices.Sort(found)
 	return found[len(found)-1], nil
