@@ -209,7 +209,22 @@ func (r *router) connect() error {
 	if err := r.inside.RouteReplace(world); err != nil {
 		return fmt.Errorf("add default route of %s: %w", r.path, err)
 	}
+	for _, p := range privateRanges() {
+		if err := r.inside.RouteReplace(refusal(p)); err != nil {
+			return fmt.Errorf("refuse %s in %s: %w", p, r.path, err)
+		}
+	}
 	return nil
+}
+
+// privateRanges are addresses that are nobody's on the internet. As on Azure, a
+// virtual network knows of them only what it has itself: what is meant for a
+// Service of a cluster, say, must not end at somebody in the operator's network.
+func privateRanges() []netip.Prefix {
+	return []netip.Prefix{
+		netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("172.16.0.0/12"),
+		netip.MustParsePrefix("192.168.0.0/16"), netip.MustParsePrefix("100.64.0.0/10"),
+	}
 }
 
 // widen has the router know the ranges of its virtual network: addresses that

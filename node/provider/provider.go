@@ -31,6 +31,13 @@ func Capabilities() []string {
 	}
 }
 
+// Looker is a provider that can say of one group what List does not tell of all.
+type Looker interface {
+	// Ended reports whether a group does not run and never will again, or does
+	// not exist.
+	Ended(ctx context.Context, name string) (bool, error)
+}
+
 // Group is a set of containers that share a network address and volumes. Its
 // containers are never restarted by the provider.
 type Group struct {

@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	v1 "k8s.io/api/core/v1"
@@ -40,36 +42,82 @@ func sizesFor(pod *v1.Pod) Sizes {
 }
 
 // Claim waits until the groups that Recover found and has no record of are
-// adopted, which happens as their pod agents call. Those that have not called
-// when the time is over are deleted: their pods start anew. Agents must be able
+// adopted, which happens as their pod agents call. Those that have ended, and
+// those that have not called when the time is over, are deleted: their pods
+// start anew. Agents must be able
 // to connect, and the kubelet must not be asking yet. It returns the sizes of
 // the adopted pods, by UID, of which the kubelet has no note either.
 func (r *Runtime) Claim(ctx context.Context, patience time.Duration) (map[string]Sizes, error) {
 	r.mu.Lock()
-	open := map[string]*claim{}
-	for name, c := range r.claims {
-		open[name] = c
-	}
+	open := maps.Clone(r.claims)
 	r.mu.Unlock()
-	late := time.NewTimer(patience)
+	all := slices.Collect(maps.Keys(open))
+	late, look := time.NewTimer(patience), time.NewTicker(lookAtClaims)
 	defer late.Stop()
-	sizes := map[string]Sizes{}
-	for name, c := range open {
+	defer look.Stop()
+	for len(open) > 0 {
+		var next *claim
+		for _, next = range open {
+			break
+		}
 		select {
-		case <-c.settled:
+		case <-next.settled:
+		case <-look.C:
+			r.dropEnded(ctx, open)
+		case <-late.C:
+			for name, c := range open {
+				r.settle(name, c, errors.New("its pod agent has not called"))
+			}
 		case <-ctx.Done():
 			return nil, context.Cause(ctx)
-		case <-late.C:
-			late.Reset(0) // the others have no time left either
-			r.settle(name, c, errors.New("its pod agent has not called"))
 		}
-		r.mu.Lock()
+		maps.DeleteFunc(open, func(_ string, c *claim) bool { return c.isSettled() })
+	}
+	return r.claimed(all), nil
+}
+
+// lookAtClaims is how often the cloud is asked whether groups that do not call
+// have ended: those that a cloud started anew, as after a reboot of its host,
+// do so as soon as the node refuses their agents' tokens.
+const lookAtClaims = time.Second
+
+// dropEnded gives up the claims of groups that have ended.
+func (r *Runtime) dropEnded(ctx context.Context, open map[string]*claim) {
+	looker, ok := r.opts.Provider.(provider.Looker)
+	if !ok {
+		return
+	}
+	for name, c := range open {
+		ended, err := looker.Ended(ctx, name)
+		if err != nil && ctx.Err() == nil {
+			r.log.Debug("a group is not looked at", "group", name, "error", err)
+		}
+		if ended {
+			r.settle(name, c, errors.New("its containers have ended"))
+		}
+	}
+}
+
+func (c *claim) isSettled() bool {
+	select {
+	case <-c.settled:
+		return true
+	default:
+		return false
+	}
+}
+
+// claimed returns the sizes of those of the groups that were adopted.
+func (r *Runtime) claimed(groups []string) map[string]Sizes {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	sizes := map[string]Sizes{}
+	for _, name := range groups {
 		if sb := r.groups[name]; sb != nil {
 			sizes[sb.uid] = sb.sizes
 		}
-		r.mu.Unlock()
 	}
-	return sizes, nil
+	return sizes
 }
 
 // owner returns the sandbox of an agent's group, or nil. If the group has to be

@@ -42,6 +42,8 @@ type groupOfAgents struct {
 	stop    func()
 	// ended says that the machine was rebooted under it.
 	ended bool
+	// endedUnlisted is ended where the list does not tell.
+	endedUnlisted bool
 }
 
 func (p *place) Create(_ context.Context, g provider.Group) error {
@@ -126,6 +128,14 @@ func (p *place) reboot() {
 		g.stop()
 		g.ended = true
 	}
+}
+
+// Ended is what a place tells of one group only.
+func (p *place) Ended(_ context.Context, name string) (bool, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	g := p.groups[name]
+	return g == nil || g.ended || g.endedUnlisted, nil
 }
 
 func (p *place) tell() {

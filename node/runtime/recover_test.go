@@ -173,6 +173,22 @@ func TestGroupsThatNobodyClaimsAreDeleted(t *testing.T) {
 	}
 }
 
+// TestAGroupThatEndedIsNotWaitedFor restarts a node whose cloud was restarted,
+// too, so that agents came to life again that it does not know.
+func TestAGroupThatEndedIsNotWaitedFor(t *testing.T) {
+	w := newWorld(t)
+	w.stop()
+	w.place.silent = true
+	g := provider.Group{Name: "ended", Tags: map[string]string{provider.TagNode: "vk"}, Containers: []provider.Container{{Name: "x"}}}
+	if err := w.place.Create(bounded(t), g); err != nil {
+		t.Fatal(err)
+	}
+	w.place.only().endedUnlisted = true
+	w.patience = time.Hour
+	w.start()
+	w.place.until(0)
+}
+
 // TestAGroupSpeaksForItsOwnPodOnly gives a group's tags another pod than its
 // record is of.
 func TestAGroupSpeaksForItsOwnPodOnly(t *testing.T) {

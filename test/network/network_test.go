@@ -101,6 +101,7 @@ func outcomes(w *scene) []attempt {
 		{"among the public, closed", "public-a", w.at("public-b").Cloud, silence},
 		{"a service", "one-a", network.ServiceAddress, "service saw " + a.Cloud.String()},
 		{"a service, from the same address of another network", "two-a", network.ServiceAddress, "service saw " + two.Cloud.String()},
+		{"a private address that is not the network's", "one-a", netip.MustParseAddr("10.32.0.1"), refusal},
 		{"the world", "one-a", world1, "world saw " + hostInWorld},
 		{"the world, from a network without outbound", "three-a", world1, silence},
 		{"the world, from the public", "public-b", world1, "world saw " + hostInWorld},
