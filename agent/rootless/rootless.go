@@ -42,7 +42,7 @@ const (
 const (
 	// patience bounds what a helper may take for a request. Only a container's
 	// root that stops it makes the holder late.
-	patience = 10 * time.Second
+	patience = 30 * time.Second
 	// openPatience bounds the making of a room, for which files are copied.
 	openPatience = time.Minute
 )
