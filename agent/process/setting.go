@@ -11,7 +11,6 @@ import (
 	"syscall"
 
 	"frankenetes.dev/agent/protocol"
-	"golang.org/x/sys/unix"
 )
 
 // defaultPath is PATH for a program whose image gives none.
@@ -28,8 +27,6 @@ type Setting struct {
 	noNewPrivs bool
 	// limits is nil for as many capabilities as the container has.
 	limits *Capabilities
-	// cloneFlags say whose children its programs are, see Siblings.
-	cloneFlags uintptr
 }
 
 // NewSetting looks up the user in the container's files.
@@ -63,14 +60,6 @@ func NewSetting(p protocol.Process) (*Setting, error) {
 
 // UID is the number of the user.
 func (s *Setting) UID() int { return int(s.id.uid) }
-
-// Siblings returns a setting whose programs are children of this process's
-// parent, which waits for them.
-func (s *Setting) Siblings() *Setting {
-	t := *s
-	t.cloneFlags = unix.CLONE_PARENT
-	return &t
-}
 
 // environment is that of a program, which may have a terminal.
 func (s *Setting) environment(terminal bool) []string {

@@ -6,6 +6,7 @@ import (
 	"os"
 	"runtime"
 	"syscall"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -47,22 +48,14 @@ func (r *Reaper) StartHelper(fork func() (int, error)) (*Child, error) { return 
 
 // StartProgram starts a program.
 func (s *Setting) StartProgram(c Command) (int, error) {
-	if len(c.Args) == 0 {
-		return 0, errors.New("no command is given")
-	}
-	if info, err := os.Stat(s.dir); err != nil {
-		return 0, fmt.Errorf("enter working directory: %w", err)
-	} else if !info.IsDir() {
-		return 0, fmt.Errorf("enter working directory: %s is not a directory", s.dir)
-	}
-	path, err := s.find(c.Args[0])
+	path, err := s.check(c.Args)
 	if err != nil {
 		return 0, err
 	}
 	attr := &syscall.ProcAttr{
 		Dir: s.dir,
 		Env: s.environment(c.Terminal),
-		Sys: &syscall.SysProcAttr{Credential: s.credential, Setsid: true, Setctty: c.Terminal, Cloneflags: s.cloneFlags},
+		Sys: &syscall.SysProcAttr{Credential: s.credential, Setsid: true, Setctty: c.Terminal},
 	}
 	for _, f := range c.Files {
 		attr.Files = append(attr.Files, f.Fd()) // Fd also makes it blocking, as programs expect
@@ -72,6 +65,61 @@ func (s *Setting) StartProgram(c Command) (int, error) {
 		return 0, fmt.Errorf("exec %s: %w", path, err)
 	}
 	return pid, nil
+}
+
+// Become turns this process into a program. It returns only if it cannot.
+func (s *Setting) Become(args []string, terminal bool) error {
+	path, err := s.check(args)
+	if err != nil {
+		return err
+	}
+	runtime.LockOSThread() // what follows is a thread's, and the program has no other
+	if err := s.limitThread(); err != nil {
+		return err
+	}
+	if err := s.assume(); err != nil {
+		return fmt.Errorf("become user %d: %w", s.id.uid, err)
+	}
+	if err := unix.Chdir(s.dir); err != nil {
+		return fmt.Errorf("enter working directory: %w", err)
+	}
+	return fmt.Errorf("exec %s: %w", path, syscall.Exec(path, args, s.environment(terminal)))
+}
+
+// assume makes the calling thread one of the user's.
+func (s *Setting) assume() error {
+	c := s.credential
+	if c == nil {
+		return nil
+	}
+	var groups unsafe.Pointer
+	if len(c.Groups) > 0 {
+		groups = unsafe.Pointer(&c.Groups[0])
+	}
+	for _, call := range []struct{ number, first, second uintptr }{
+		{unix.SYS_SETGROUPS, uintptr(len(c.Groups)), uintptr(groups)},
+		{unix.SYS_SETGID, uintptr(c.Gid), 0},
+		{unix.SYS_SETUID, uintptr(c.Uid), 0},
+	} {
+		if _, _, errno := unix.RawSyscall(call.number, call.first, call.second, 0); errno != 0 {
+			return errno
+		}
+	}
+	runtime.KeepAlive(c)
+	return nil
+}
+
+// check finds a program, and says what is in the way of starting it.
+func (s *Setting) check(args []string) (string, error) {
+	if len(args) == 0 {
+		return "", errors.New("no command is given")
+	}
+	if info, err := os.Stat(s.dir); err != nil {
+		return "", fmt.Errorf("enter working directory: %w", err)
+	} else if !info.IsDir() {
+		return "", fmt.Errorf("enter working directory: %s is not a directory", s.dir)
+	}
+	return s.find(args[0])
 }
 
 // forkLimited calls fork on a thread that has the setting's limits, and that

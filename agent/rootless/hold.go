@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"syscall"
 
 	"frankenetes.dev/agent/process"
 	"golang.org/x/sys/unix"
@@ -25,7 +26,6 @@ func (s Stages) hold() error {
 	if err != nil {
 		return err
 	}
-	h := holder{stages: s}
 	for {
 		var q request
 		files, err := c.receive(&q)
@@ -35,7 +35,7 @@ func (s Stages) hold() error {
 		if err != nil {
 			return fmt.Errorf("receive request: %w", err)
 		}
-		a, err := h.do(q, files)
+		a, err := s.do(q, files)
 		closeAll(files)
 		if err != nil {
 			a.Error = err.Error()
@@ -46,25 +46,53 @@ func (s Stages) hold() error {
 	}
 }
 
-type holder struct {
-	stages  Stages
-	setting *process.Setting
-}
-
-func (h *holder) do(q request, files []*os.File) (a answer, err error) {
+// do does what the agent asks for.
+func (s Stages) do(q request, files []*os.File) (a answer, err error) {
 	switch {
 	case q.Begin != nil:
-		if h.setting, err = process.NewSetting(q.Begin.Process); err != nil {
-			return a, err
+		var setting *process.Setting
+		if setting, err = process.NewSetting(q.Begin.Process); err == nil {
+			a.UID = setting.UID()
 		}
-		h.setting = h.setting.Siblings()
-		a.UID = h.setting.UID()
-	case q.Start != nil && h.setting != nil:
-		a.PID, err = h.setting.StartProgram(process.Command{Args: q.Start.Args, Terminal: q.Start.Terminal, Files: files})
+	case q.Start != nil:
+		a.PID, err = startGate(q.Start.Terminal, files)
 	case q.Message != "":
-		a.Text = h.stages.Message(q.Message)
+		a.Text = s.Message(q.Message)
 	default:
 		err = errors.New("nothing is asked that the holder can do")
 	}
 	return a, err
+}
+
+// startGate starts the gate of a program, as a child of this process's parent
+// in a session of its own. The files are its streams and its socket.
+func startGate(terminal bool, files []*os.File) (int, error) {
+	attr := &syscall.ProcAttr{Sys: &syscall.SysProcAttr{Setsid: true, Setctty: terminal, Cloneflags: unix.CLONE_PARENT}}
+	for _, f := range files {
+		attr.Files = append(attr.Files, f.Fd())
+	}
+	return syscall.ForkExec(self, []string{"agent", GateStage}, attr)
+}
+
+// gate becomes the program that the agent says.
+func (s Stages) gate() error {
+	c, err := stageConn()
+	if err != nil {
+		return err
+	}
+	unix.CloseOnExec(stageSocket)
+	var q request
+	files, err := c.receive(&q)
+	closeAll(files)
+	if err != nil {
+		return fmt.Errorf("receive request: %w", err)
+	}
+	if q.Become == nil || q.Become.Process == nil {
+		return errors.New("no program is given")
+	}
+	setting, err := process.NewSetting(*q.Become.Process)
+	if err == nil {
+		err = setting.Become(q.Become.Args, q.Become.Terminal)
+	}
+	return c.send(answerOf(err)) // our standard error is the program's
 }

@@ -4,17 +4,22 @@
 // promises of mounts, host names and root file systems.
 //
 // Nothing can enter a user namespace but a process with a single thread, which
-// no Go program is. So a process of the agent's stays inside and starts all
-// programs there, as children of the agent: the holder. It comes to be in two
-// stages, both this same program. Setup is made inside new namespaces, where it
-// has every capability, and mounts what is to be mounted. Then it gives up all
-// but those that the agent itself has and becomes Hold.
+// no Go program is. So a process of the agent's stays inside: the holder. It
+// comes to be in two stages, both this same program. Setup is made inside new
+// namespaces, where it has every capability, and mounts what is to be mounted.
+// Then it gives up all but those that the agent itself has and becomes Hold.
+//
+// The holder starts a third stage for each program, the gate, as a child of the
+// agent. The agent is told which process that is before it lets it become the
+// program: one that at once kills all that it can (kill -9 -1) must not take
+// that knowledge with it.
 package rootless
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"slices"
 	"sync"
@@ -22,12 +27,14 @@ import (
 
 	"frankenetes.dev/agent/process"
 	"frankenetes.dev/agent/protocol"
+	"golang.org/x/sys/unix"
 )
 
 // The first arguments by which this program is called to be a stage.
 const (
 	SetupStage = "setup"
 	HoldStage  = "hold"
+	GateStage  = "gate"
 	TrialStage = "trial"
 	KeepStage  = "keep"
 )
@@ -35,7 +42,7 @@ const (
 const (
 	// patience bounds what a helper may take for a request. Only a container's
 	// root that stops it makes the holder late.
-	patience = 10 * time.Second
+	patience = 30 * time.Second
 	// openPatience bounds the making of a room, for which files are copied.
 	openPatience = time.Minute
 )
@@ -43,9 +50,10 @@ const (
 // Room is the namespaces of one run of a container's program, with the holder
 // inside. It is safe for concurrent use.
 type Room struct {
-	holder *process.Child
-	uid    int
-	store  string
+	holder  *process.Child
+	process protocol.Process
+	uid     int
+	store   string
 
 	mu   sync.Mutex
 	conn *conn
@@ -62,6 +70,7 @@ type Dirs struct {
 type request struct {
 	Begin   *begin   `json:"begin,omitempty"`
 	Start   *program `json:"start,omitempty"`
+	Become  *program `json:"become,omitempty"`
 	Message string   `json:"message,omitempty"`
 	Keep    *keep    `json:"keep,omitempty"`
 	Lend    *lend    `json:"lend,omitempty"`
@@ -82,10 +91,12 @@ type begin struct {
 	volumes []*os.File
 }
 
-// program is one to be started; its streams come along.
+// program is one to be started. The holder, which gets its streams and the
+// socket of its gate, need not know what it is.
 type program struct {
-	Args     []string `json:"args"`
-	Terminal bool     `json:"terminal,omitempty"`
+	Process  *protocol.Process `json:"process,omitempty"`
+	Args     []string          `json:"args,omitempty"`
+	Terminal bool              `json:"terminal,omitempty"`
 }
 
 // answer is a stage's; Error is empty if all is well.
@@ -130,7 +141,8 @@ func (r *Room) open(reaper *process.Reaper, b begin) error {
 		b.Store = r.store
 	}
 	b.Process.Args = nil // come with the start
-	for range 2 {        // setup, then the holder
+	r.process = b.Process
+	for range 2 { // setup, then the holder
 		a, err := r.ask(request{Begin: &b}, openPatience, b.volumes...)
 		if err != nil {
 			return fmt.Errorf("prepare namespaces: %w", err)
@@ -160,8 +172,26 @@ func (r *Room) UID() int { return r.uid }
 
 // StartProgram starts a program inside.
 func (r *Room) StartProgram(c process.Command) (int, error) {
-	a, err := r.ask(request{Start: &program{Args: c.Args, Terminal: c.Terminal}}, patience, c.Files...)
-	return a.PID, err
+	gate, theirs, err := socketPair()
+	if err != nil {
+		return 0, err
+	}
+	defer gate.Close()
+	a, err := r.ask(request{Start: &program{Terminal: c.Terminal}}, patience, append(slices.Clone(c.Files), theirs)...)
+	_ = theirs.Close()
+	if err != nil {
+		return 0, err
+	}
+	var refusal answer
+	err = gate.call(request{Become: &program{Process: &r.process, Args: c.Args, Terminal: c.Terminal}}, &refusal, patience)
+	switch {
+	case errors.Is(err, io.EOF):
+		return a.PID, nil // the socket was closed by the program's execution
+	case err != nil:
+		_ = unix.Kill(a.PID, unix.SIGKILL) // still our child: nobody reaps meanwhile
+		return 0, fmt.Errorf("let a program start: %w", err)
+	}
+	return 0, errors.New(refusal.Error)
 }
 
 // Message is the end of what the process left at its termination message path.

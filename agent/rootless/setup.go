@@ -26,7 +26,7 @@ type Stages struct {
 
 // IsStage reports whether a stage has that name.
 func IsStage(name string) bool {
-	return slices.Contains([]string{SetupStage, HoldStage, TrialStage, KeepStage}, name)
+	return slices.Contains([]string{SetupStage, HoldStage, GateStage, TrialStage, KeepStage}, name)
 }
 
 // Run is the life of a stage.
@@ -36,6 +36,8 @@ func (s Stages) Run(stage string) error {
 		return s.setup()
 	case HoldStage:
 		return s.hold()
+	case GateStage:
+		return s.gate()
 	case KeepStage:
 		return s.keep()
 	default:
