@@ -25,6 +25,7 @@ import (
 
 	"frankenetes.dev/agent/cgroup"
 	"frankenetes.dev/agent/process"
+	"frankenetes.dev/agent/rootless"
 	"golang.org/x/net/http2"
 )
 
@@ -50,10 +51,15 @@ type Config struct {
 	Root, Volumes string
 	// Reaper waits for this process's children, and must be running.
 	Reaper *process.Reaper
+	// Trial makes the agent find out whether processes can have namespaces of
+	// their own. It then starts this program again, by a stage's name.
+	Trial bool
 	// Hurry, once closed, ends the wait for processes that are asked to end.
 	Hurry <-chan struct{}
 	Log   *slog.Logger
 }
+
+func (c Config) dirs() rootless.Dirs { return rootless.Dirs{Root: c.Root, Volumes: c.Volumes} }
 
 // agent is one container's agent, once it has enrolled.
 type agent struct {
@@ -65,7 +71,11 @@ type agent struct {
 	cgroup cgroup.Group
 
 	processes *supervisor
-	volumes   sync.Mutex
+	// trial says what processes can have.
+	trial   func() rootless.Findings
+	volumes sync.Mutex
+	// keeper has the volumes that are in memory, once there is one.
+	keeper *rootless.Keeper
 	// requests are those being answered, on whatever connection.
 	requests inFlight
 	// http belongs to every connection, and can end them gracefully.
@@ -82,6 +92,9 @@ func Run(ctx context.Context, cfg Config) error {
 	if err != nil {
 		return err
 	}
+	var work sync.WaitGroup
+	defer work.Wait()
+	work.Go(func() { a.trial() }) // while we wait for others
 	id, err := a.enrol(ctx)
 	if err != nil {
 		if ctx.Err() != nil {
@@ -91,11 +104,10 @@ func Run(ctx context.Context, cfg Config) error {
 	}
 	a.log = a.log.With("group", id.Group, "container", id.Container)
 	logs := filepath.Join(cfg.Root, "log", id.Container)
-	a.processes = newSupervisor(cfg.Reaper, logs, a.cgroup, a.log)
+	a.processes = newSupervisor(cfg.Reaper, logs, cfg.dirs(), a.cgroup, a.log)
 
 	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
-	var work sync.WaitGroup
 	served := make(chan struct{})
 	work.Go(func() {
 		defer close(served)
@@ -108,6 +120,11 @@ func Run(ctx context.Context, cfg Config) error {
 	stop()
 	work.Wait()
 	a.requests.settle(lastWords)
+	a.volumes.Lock()
+	defer a.volumes.Unlock()
+	if a.keeper != nil {
+		a.keeper.Close()
+	}
 	return nil
 }
 
@@ -195,12 +212,22 @@ func newAgent(cfg Config) (*agent, error) {
 		return nil, err
 	}
 	a := &agent{cfg: cfg, log: log, server: host, roots: roots, own: own, cgroup: cgroup.Own()}
+	a.trial = sync.OnceValue(a.try)
 	a.leaving = make(chan struct{})
 	a.http, a.http2 = newServers(log)
 	if err := http2.ConfigureServer(a.http, a.http2); err != nil {
 		return nil, fmt.Errorf("prepare server: %w", err)
 	}
 	return a, nil
+}
+
+// try finds out what processes can have.
+func (a *agent) try() rootless.Findings {
+	if !a.cfg.Trial {
+		err := errors.New("this agent was not asked to find out")
+		return rootless.Findings{NoRoom: err, NoCleanRoot: err}
+	}
+	return rootless.Try(a.cfg.Reaper, a.cfg.dirs())
 }
 
 // tls is the configuration for a connection of the given ALPN protocol.

@@ -19,6 +19,7 @@ import (
 	"frankenetes.dev/agent/cgroup"
 	"frankenetes.dev/agent/process"
 	"frankenetes.dev/agent/protocol"
+	"frankenetes.dev/agent/rootless"
 	"golang.org/x/net/http2"
 )
 
@@ -26,6 +27,13 @@ import (
 var children = process.NewReaper()
 
 func TestMain(m *testing.M) {
+	if len(os.Args) == 2 && rootless.IsStage(os.Args[1]) { // the test program was started again, as an agent is
+		if err := Stages(slog.Default()).Run(os.Args[1]); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
 	if err := process.Adopt(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
@@ -60,8 +68,9 @@ func newTestAgent(t *testing.T) *agent {
 		t.Fatal(err)
 	}
 	log := slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug}))
-	a := &agent{cfg: Config{Root: root, Volumes: t.TempDir(), Version: "v1"}, log: log, cgroup: cgroup.Own()}
-	a.processes = newSupervisor(children, filepath.Join(root, "log", "web"), a.cgroup, log)
+	a := &agent{cfg: Config{Root: root, Volumes: t.TempDir(), Version: "v1", Reaper: children}, log: log, cgroup: cgroup.Own()}
+	a.trial = a.try
+	a.processes = newSupervisor(children, filepath.Join(root, "log", "web"), a.cfg.dirs(), a.cgroup, log)
 	t.Cleanup(func() {
 		for _, r := range a.processes.order {
 			_ = r.child.Signal(9)
@@ -124,9 +133,12 @@ func me() protocol.User {
 // shell is a process that runs a script.
 func shell(id, script string) protocol.Process {
 	return protocol.Process{
-		ID: id, Args: []string{"/bin/sh", "-c", script}, Env: []string{"PATH=/usr/bin:/bin"}, Dir: "/", User: me(),
+		ID: id, Args: []string{"/bin/sh", "-c", script}, Env: []string{"PATH=/usr/bin:/bin"}, Dir: "/", User: me(), Exact: room,
 	}
 }
+
+// room is what processes of tests have by themselves, see TestInNamespaces.
+var room *protocol.Exact
 
 func start(t *testing.T, c *protocol.Client, p protocol.Process) protocol.State {
 	t.Helper()

@@ -4,15 +4,45 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
+	"net/http"
 	"os"
 	"path/filepath"
 
 	"frankenetes.dev/agent/protocol"
+	"frankenetes.dev/agent/rootless"
 	"golang.org/x/sys/unix"
 )
 
 // maxMessage is how much of a termination message is kept, in bytes: its end.
 const maxMessage = 4096
+
+// prepareFiles makes what a process is to find of files, with its working
+// directory and its termination message.
+func prepareFiles(p protocol.Process, log *slog.Logger) error {
+	if err := os.MkdirAll(p.Dir, 0o755); p.Dir != "" && err != nil {
+		return refuse(http.StatusUnprocessableEntity, "make working directory: %v", err)
+	}
+	if err := writeFiles(p.Files); err != nil {
+		return err
+	}
+	if p.TerminationMessagePath != "" {
+		if err := makeMessageFile(p.TerminationMessagePath); err != nil {
+			// Its only use is to tell more than the exit code does.
+			log.Warn("prepare termination message", "process", p.ID, "error", err)
+		}
+	}
+	return nil
+}
+
+// Stages is what this program does in namespaces for processes, when it is
+// called by a stage's name.
+func Stages(log *slog.Logger) rootless.Stages {
+	return rootless.Stages{
+		Message: readMessage,
+		Prepare: func(p protocol.Process) error { return prepareFiles(p, log) },
+	}
+}
 
 // writeFiles writes files in place, since some (/etc/hosts) are mounted one by
 // one and cannot be replaced.

@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"frankenetes.dev/agent/protocol"
+	"frankenetes.dev/agent/rootless"
 	"frankenetes.dev/agent/volume"
 )
 
@@ -71,7 +72,17 @@ func readBody(w http.ResponseWriter, r *http.Request, into any) error {
 
 func (a *agent) hello(w http.ResponseWriter, r *http.Request) {
 	name, err := os.Hostname()
-	h := protocol.Hello{Hostname: name, Version: a.cfg.Version}
+	found := a.trial()
+	h := protocol.Hello{
+		Hostname: name, Version: a.cfg.Version, Ports: rootless.PortsAreFree(),
+		Exact: found.NoRoom == nil, CleanRoot: found.NoCleanRoot == nil,
+	}
+	if found.NoRoom != nil {
+		h.Inexact = found.NoRoom.Error()
+	}
+	if found.NoCleanRoot != nil {
+		h.Unclean = found.NoCleanRoot.Error()
+	}
 	// Our side of the way to the node is the group's address.
 	if addr, ok := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr); ok {
 		h.IP = addr.IP.String()
@@ -172,5 +183,20 @@ func (a *agent) putVolume(w http.ResponseWriter, r *http.Request) {
 	}
 	a.volumes.Lock()
 	defer a.volumes.Unlock()
+	if v.Memory != nil {
+		answer(w, nil, a.putMemory(name, v))
+		return
+	}
 	answer(w, nil, volume.Put(dir, v))
+}
+
+// putMemory has the keeper put a volume, and starts one for the first. Callers
+// hold volumes.
+func (a *agent) putMemory(name string, v protocol.Volume) (err error) {
+	if a.keeper == nil {
+		if a.keeper, err = rootless.StartKeeper(a.cfg.Reaper, a.cfg.dirs()); err != nil {
+			return err
+		}
+	}
+	return a.keeper.Put(name, v)
 }

@@ -12,6 +12,7 @@ import (
 	"frankenetes.dev/agent/crilog"
 	"frankenetes.dev/agent/process"
 	"frankenetes.dev/agent/protocol"
+	"frankenetes.dev/agent/rootless"
 )
 
 const (
@@ -25,11 +26,14 @@ const (
 // run is one process of the container, from its start until it is removed.
 type run struct {
 	process protocol.Process
-	setting *process.Setting
-	reaper  *process.Reaper
-	child   *process.Child
-	stdio   *process.Stdio
-	log     *crilog.Log
+	// place is where its programs are started; room is the same if that is in
+	// namespaces of its own, else nil.
+	place  process.Starter
+	room   *rootless.Room
+	reaper *process.Reaper
+	child  *process.Child
+	stdio  *process.Stdio
+	log    *crilog.Log
 	// audience are the clients attached to the process.
 	audience *audience
 	cgroup   cgroup.Group
@@ -45,29 +49,23 @@ type run struct {
 
 // launch prepares a container for a process and starts it.
 func (s *supervisor) launch(p protocol.Process) (*run, error) {
-	setting, err := process.NewSetting(p)
-	if err != nil {
-		return nil, refuse(http.StatusUnprocessableEntity, "%v", err)
-	}
-	if err := writeFiles(p.Files); err != nil {
-		return nil, err
-	}
-	if p.TerminationMessagePath != "" {
-		if err := makeMessageFile(p.TerminationMessagePath); err != nil {
-			// Its only use is to tell more than the exit code does.
-			s.log.Warn("prepare termination message", "process", p.ID, "error", err)
-		}
-	}
-	log, err := crilog.Create(filepath.Join(s.logs, p.ID+".log"), crilog.Limit)
-	if err != nil {
-		return nil, err
-	}
 	r := &run{
-		process: p, setting: setting, reaper: s.reaper, log: log, audience: newAudience(patience),
+		process: p, reaper: s.reaper, audience: newAudience(patience),
 		cgroup: s.cgroup, oomKills: s.cgroup.OOMKills(), logger: s.log.With("process", p.ID),
 	}
+	if err := r.makePlace(s.dirs); err != nil {
+		return nil, err
+	}
+	var err error
+	if r.log, err = crilog.Create(filepath.Join(s.logs, p.ID+".log"), crilog.Limit); err != nil {
+		r.leavePlace()
+		r.forget()
+		return nil, err
+	}
 	if err := r.fork(); err != nil {
-		if err := log.Remove(); err != nil {
+		r.leavePlace()
+		r.forget()
+		if err := r.log.Remove(); err != nil {
 			r.logger.Warn("remove log", "error", err)
 		}
 		return nil, refuse(http.StatusUnprocessableEntity, "%v", err)
@@ -75,16 +73,60 @@ func (s *supervisor) launch(p protocol.Process) (*run, error) {
 	return r, nil
 }
 
+// makePlace makes the place where the process runs: this container as it is,
+// or namespaces beside it.
+func (r *run) makePlace(dirs rootless.Dirs) error {
+	if r.process.Exact != nil {
+		room, err := rootless.Open(r.reaper, dirs, r.process)
+		if err != nil {
+			return refuse(http.StatusUnprocessableEntity, "%v", err)
+		}
+		r.room, r.place = room, room
+		return nil
+	}
+	setting, err := process.NewSetting(r.process)
+	if err != nil {
+		return refuse(http.StatusUnprocessableEntity, "%v", err)
+	}
+	r.place = setting
+	return prepareFiles(r.process, r.logger)
+}
+
+// leavePlace ends what makePlace has started, and forget removes the rest, which
+// may take its time.
+func (r *run) leavePlace() {
+	if r.room != nil {
+		r.room.Close()
+	}
+}
+
+func (r *run) forget() {
+	if r.room == nil {
+		return
+	}
+	if err := r.room.Forget(); err != nil {
+		r.logger.Warn("forget a root file system", "error", err)
+	}
+}
+
+// message is what the process left at its termination message path.
+func (r *run) message() string {
+	if r.room != nil {
+		return r.room.Message(r.process.TerminationMessagePath)
+	}
+	return readMessage(r.process.TerminationMessagePath)
+}
+
 func (r *run) fork() (err error) {
 	if r.process.TTY {
-		r.stdio, err = process.NewTerminal(r.setting.UID())
+		r.stdio, err = process.NewTerminal(r.place.UID())
 	} else {
-		r.stdio, err = process.NewPipes(r.process.Stdin, r.setting.UID())
+		r.stdio, err = process.NewPipes(r.process.Stdin, r.place.UID())
 	}
 	if err != nil {
 		return err
 	}
-	if r.child, err = r.reaper.Start(r.process.ID, r.setting, r.process.Args, r.stdio); err != nil {
+	if r.child, err = r.reaper.Start(r.process.ID, r.place, r.process.Args, r.stdio); err != nil {
 		return err
 	}
 	r.state = protocol.State{
@@ -128,7 +170,8 @@ func (r *run) watch() protocol.State {
 	final.FinishedAt = r.child.Finished()
 	final.ExitCode = r.child.ExitCode()
 	final.OOMKilled = final.ExitCode != 0 && r.cgroup.OOMKills() > r.oomKills
-	final.Message = readMessage(r.process.TerminationMessagePath)
+	final.Message = r.message()
+	r.leavePlace()
 	return final
 }
 

@@ -20,7 +20,9 @@ func TestHello(t *testing.T) {
 		t.Fatal(err)
 	}
 	name, _ := os.Hostname()
-	if diff := cmp.Diff(protocol.Hello{IP: "127.0.0.1", Hostname: name, Version: "v1"}, h); diff != "" {
+	want := protocol.Hello{IP: "127.0.0.1", Hostname: name, Version: "v1", Ports: h.Ports}
+	want.Inexact, want.Unclean = "this agent was not asked to find out", "this agent was not asked to find out"
+	if diff := cmp.Diff(want, h); diff != "" {
 		t.Error(diff)
 	}
 }

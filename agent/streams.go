@@ -88,12 +88,10 @@ func (a *agent) exec(w http.ResponseWriter, r *http.Request) {
 func (r *run) exec(e protocol.Exec) (*process.Child, *process.Stdio, error) {
 	var stdio *process.Stdio
 	var err error
-	setting := r.setting
 	if e.TTY {
-		setting = setting.WithTerminal()
-		stdio, err = process.NewTerminal(setting.UID())
+		stdio, err = process.NewTerminal(r.place.UID())
 	} else {
-		stdio, err = process.NewPipes(e.Stdin, setting.UID())
+		stdio, err = process.NewPipes(e.Stdin, r.place.UID())
 	}
 	if err != nil {
 		return nil, nil, err
@@ -106,7 +104,7 @@ func (r *run) exec(e protocol.Exec) (*process.Child, *process.Stdio, error) {
 		_ = stdio.Close()
 		return nil, nil, refuse(http.StatusConflict, "process %s has ended", r.process.ID)
 	}
-	child, err := r.reaper.Start(r.process.ID, setting, e.Args, stdio)
+	child, err := r.reaper.Start(r.process.ID, r.place, e.Args, stdio)
 	if err != nil {
 		return nil, nil, refuse(http.StatusUnprocessableEntity, "%v", err)
 	}

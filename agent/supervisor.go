@@ -12,6 +12,7 @@ import (
 	"frankenetes.dev/agent/cgroup"
 	"frankenetes.dev/agent/process"
 	"frankenetes.dev/agent/protocol"
+	"frankenetes.dev/agent/rootless"
 	"golang.org/x/sys/unix"
 )
 
@@ -20,6 +21,7 @@ type supervisor struct {
 	reaper *process.Reaper
 	// logs is the directory of this container's logs.
 	logs   string
+	dirs   rootless.Dirs
 	cgroup cgroup.Group
 	log    *slog.Logger
 
@@ -39,9 +41,9 @@ type supervisor struct {
 	work sync.WaitGroup
 }
 
-func newSupervisor(reaper *process.Reaper, logs string, group cgroup.Group, log *slog.Logger) *supervisor {
+func newSupervisor(reaper *process.Reaper, logs string, dirs rootless.Dirs, group cgroup.Group, log *slog.Logger) *supervisor {
 	return &supervisor{
-		reaper: reaper, logs: logs, cgroup: group, log: log,
+		reaper: reaper, logs: logs, dirs: dirs, cgroup: group, log: log,
 		runs: map[string]*run{}, watchers: map[*watcher]struct{}{},
 	}
 }
@@ -78,9 +80,10 @@ func (s *supervisor) start(p protocol.Process) (protocol.State, error) {
 		defer s.work.Done()
 		final := r.watch()
 		s.mu.Lock()
-		defer s.mu.Unlock()
 		r.end(final)
 		s.tell(final)
+		s.mu.Unlock()
+		r.forget()
 	}()
 	return state, nil
 }

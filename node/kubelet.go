@@ -34,7 +34,6 @@ import (
 	"k8s.io/kubernetes/pkg/volume/projected"
 	"k8s.io/kubernetes/pkg/volume/secret"
 	"k8s.io/kubernetes/pkg/volume/util/hostutil"
-	"k8s.io/kubernetes/pkg/volume/util/subpath"
 
 	"frankenetes.dev/node/config"
 	"frankenetes.dev/node/machine"
@@ -74,7 +73,7 @@ func (n *node) runKubelet(ctx context.Context) error {
 		return err
 	}
 	n.mu.Lock()
-	n.pod = k.GetPodByName
+	n.pod, n.kube = k.GetPodByName, deps.KubeClient
 	n.mu.Unlock()
 	k.BirthCry()
 	k.StartGarbageCollection(ctx)
@@ -189,7 +188,7 @@ func (n *node) dependencies(ctx context.Context, config *kubeletconfig.KubeletCo
 		ContainerManager:  noCgroups{cm.NewStubContainerManager()},
 		OOMAdjuster:       oom.NewFakeOOMAdjuster(),
 		OSInterface:       kubecontainer.RealOS{},
-		Mounter:           mounts, HostUtil: hostUtil{hostutil.NewHostUtil()}, Subpather: subpath.New(mounts),
+		Mounter:           mounts, HostUtil: hostUtil{hostutil.NewHostUtil()}, Subpather: subPaths{},
 		VolumePlugins:             volumePlugins(),
 		TracerProvider:            noop.NewTracerProvider(),
 		PodStartupLatencyTracker:  util.NewPodStartupLatencyTracker(),

@@ -19,6 +19,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 	v1 "k8s.io/api/core/v1"
+	"k8s.io/client-go/kubernetes"
 	"k8s.io/klog/v2"
 
 	"frankenetes.dev/agent/protocol"
@@ -28,6 +29,7 @@ import (
 	"frankenetes.dev/node/images"
 	"frankenetes.dev/node/machine"
 	"frankenetes.dev/node/provider/aci"
+	"frankenetes.dev/node/registration"
 	"frankenetes.dev/node/runtime"
 	"frankenetes.dev/pki"
 )
@@ -67,6 +69,8 @@ type node struct {
 	mu sync.Mutex
 	// pod finds a pod once there is a kubelet.
 	pod func(namespace, name string) (*v1.Pod, bool)
+	// kube is the client that the kubelet has, once there is one.
+	kube kubernetes.Interface
 }
 
 // prepare makes all parts but the kubelet.
@@ -107,7 +111,7 @@ func (n *node) prepare() error {
 		RootDir:    n.config.RootDir,
 		StateDir:   filepath.Join(n.config.RootDir, "frankenetes"),
 		AgentImage: n.config.AgentImage, AgentAddress: n.config.AgentAddress, AgentAuthority: authority.CertPEM(),
-		Registry: place.Registry, Log: n.log.With("part", "runtime"),
+		Registry: place.Registry, OnLevel: n.showLevel, Log: n.log.With("part", "runtime"),
 	})
 	if err != nil {
 		return err
@@ -159,6 +163,23 @@ func (n *node) findPod(namespace, name string) (*v1.Pod, bool) {
 	}
 	return find(namespace, name)
 }
+
+// showLevel says in a label of the node what its containers can have.
+func (n *node) showLevel(ctx context.Context, exact bool) {
+	level := "plain"
+	if exact {
+		level = "exact"
+	}
+	n.mu.Lock()
+	kube := n.kube
+	n.mu.Unlock()
+	if err := registration.Label(ctx, kube, n.config.NodeName, labelLevel, level); err != nil && ctx.Err() == nil {
+		n.log.Warn("the node's label is not up to date", "label", labelLevel, "value", level, "error", err)
+	}
+}
+
+// labelLevel says whether containers have namespaces of their own.
+const labelLevel = "frankenetes.dev/containers"
 
 // makeKernelLog makes the file that the kubelet's OOM watcher opens. In a
 // container there is none, and it needs no content.

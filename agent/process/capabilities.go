@@ -16,13 +16,13 @@ func capabilityNames() []string {
 		PERFMON BPF CHECKPOINT_RESTORE`)
 }
 
-// capabilities is a set of them, a bit for each.
-type capabilities uint64
+// Capabilities is a set of them, a bit for each.
+type Capabilities uint64
 
 // parseCapabilities reads names without CAP_ (with it will do too), or ALL.
-func parseCapabilities(names []string) (capabilities, error) {
+func parseCapabilities(names []string) (Capabilities, error) {
 	known := capabilityNames()
-	var set capabilities
+	var set Capabilities
 next:
 	for _, name := range names {
 		name = strings.TrimPrefix(strings.ToUpper(name), "CAP_")
@@ -41,7 +41,8 @@ next:
 	return set, nil
 }
 
-func (c capabilities) String() string {
+// String lists their names.
+func (c Capabilities) String() string {
 	var names []string
 	for n, name := range capabilityNames() {
 		if c&(1<<n) != 0 {
@@ -51,10 +52,10 @@ func (c capabilities) String() string {
 	return strings.Join(names, ",")
 }
 
-// bounding is the calling thread's bounding set: what a program that it starts
+// Bounding is the calling thread's bounding set: what a program that it starts
 // can ever have.
-func bounding() capabilities {
-	var set capabilities
+func Bounding() Capabilities {
+	var set Capabilities
 	for n := range capabilityNames() {
 		if has, err := unix.PrctlRetInt(unix.PR_CAPBSET_READ, uintptr(n), 0, 0, 0); err == nil && has == 1 {
 			set |= 1 << n
@@ -65,7 +66,7 @@ func bounding() capabilities {
 
 // allowed is what is left after drop and add. Nothing can be added that this
 // container does not have.
-func allowed(drop, add []string) (capabilities, error) {
+func allowed(drop, add []string) (Capabilities, error) {
 	dropped, err := parseCapabilities(drop)
 	if err != nil {
 		return 0, err
@@ -74,19 +75,19 @@ func allowed(drop, add []string) (capabilities, error) {
 	if err != nil {
 		return 0, err
 	}
-	have := bounding()
+	have := Bounding()
 	if missing := added &^ have; missing != 0 {
 		return 0, fmt.Errorf("this container cannot have the capabilities %v", missing)
 	}
 	return have&^dropped | added, nil
 }
 
-// limit lets programs that the calling thread starts have no capabilities but
+// Limit lets programs that the calling thread starts have no capabilities but
 // these. The thread keeps what it needs to change their user: a program's are
 // computed anew from these limits when it is executed.
-func limit(to capabilities) error {
+func (c Capabilities) Limit() error {
 	for n, name := range capabilityNames() {
-		if to&(1<<n) != 0 {
+		if c&(1<<n) != 0 {
 			continue
 		}
 		has, err := unix.PrctlRetInt(unix.PR_CAPBSET_READ, uintptr(n), 0, 0, 0)

@@ -11,6 +11,7 @@ import (
 	"syscall"
 
 	"frankenetes.dev/agent/protocol"
+	"golang.org/x/sys/unix"
 )
 
 // defaultPath is PATH for a program whose image gives none.
@@ -26,11 +27,12 @@ type Setting struct {
 	credential *syscall.Credential
 	noNewPrivs bool
 	// limits is nil for as many capabilities as the container has.
-	limits *capabilities
+	limits *Capabilities
+	// cloneFlags say whose children its programs are, see Siblings.
+	cloneFlags uintptr
 }
 
-// NewSetting finds the user, and makes the directory if there is none, as
-// container runtimes do.
+// NewSetting looks up the user in the container's files.
 func NewSetting(p protocol.Process) (*Setting, error) {
 	id, err := lookUp("/etc", p.User)
 	if err != nil {
@@ -50,30 +52,32 @@ func NewSetting(p protocol.Process) (*Setting, error) {
 	if s.dir == "" {
 		s.dir = "/"
 	}
-	if err := os.MkdirAll(s.dir, 0o755); err != nil {
-		return nil, fmt.Errorf("make working directory: %w", err)
-	}
 	home := id.home
 	if home == "" {
 		home = "/"
 	}
 	s.setDefault("HOME", home)
 	s.setDefault("PATH", defaultPath)
-	if p.TTY {
-		s.setDefault("TERM", "xterm")
-	}
 	return s, nil
 }
 
 // UID is the number of the user.
 func (s *Setting) UID() int { return int(s.id.uid) }
 
-// WithTerminal returns the setting of a command that has a terminal.
-func (s *Setting) WithTerminal() *Setting {
+// Siblings returns a setting whose programs are children of this process's
+// parent, which waits for them.
+func (s *Setting) Siblings() *Setting {
 	t := *s
-	t.env = slices.Clone(s.env)
-	t.setDefault("TERM", "xterm")
+	t.cloneFlags = unix.CLONE_PARENT
 	return &t
+}
+
+// environment is that of a program, which may have a terminal.
+func (s *Setting) environment(terminal bool) []string {
+	if _, ok := s.variable("TERM"); ok || !terminal {
+		return s.env
+	}
+	return append(slices.Clone(s.env), "TERM=xterm")
 }
 
 func (s *Setting) setDefault(name, value string) {

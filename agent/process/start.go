@@ -10,20 +10,44 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Start starts a program in a session of its own. Owner groups programs for
-// Sweep. The program's side of stdio is closed when Start returns, ours too if
-// it fails.
-func (r *Reaper) Start(owner string, s *Setting, args []string, stdio *Stdio) (*Child, error) {
+// Command is a program to start.
+type Command struct {
+	Args []string
+	// Files are its standard streams.
+	Files []*os.File
+	// Terminal says that they are a terminal, which is to be its own.
+	Terminal bool
+}
+
+// Starter starts programs: a Setting beside the agent, a rootless.Room in
+// namespaces of their own.
+type Starter interface {
+	// UID is the number of the user they run as.
+	UID() int
+	// StartProgram starts one, as a child of the agent in a session of its
+	// own, and returns its PID.
+	StartProgram(Command) (int, error)
+}
+
+// Start starts a program. Owner groups programs for Sweep. The program's side
+// of stdio is closed when Start returns, ours too if it fails.
+func (r *Reaper) Start(owner string, s Starter, args []string, stdio *Stdio) (*Child, error) {
 	defer stdio.closeChild()
-	child, err := r.start(owner, func() (int, error) { return s.fork(args, stdio) })
+	command := Command{Args: args, Files: stdio.child, Terminal: stdio.terminal != nil}
+	child, err := r.start(owner, func() (int, error) { return s.StartProgram(command) })
 	if err != nil {
 		return nil, errors.Join(err, stdio.Close())
 	}
 	return child, nil
 }
 
-func (s *Setting) fork(args []string, stdio *Stdio) (int, error) {
-	if len(args) == 0 {
+// StartHelper runs fork, which starts a process of the agent's own and returns
+// its PID. No Sweep ends it.
+func (r *Reaper) StartHelper(fork func() (int, error)) (*Child, error) { return r.start(helper, fork) }
+
+// StartProgram starts a program.
+func (s *Setting) StartProgram(c Command) (int, error) {
+	if len(c.Args) == 0 {
 		return 0, errors.New("no command is given")
 	}
 	if info, err := os.Stat(s.dir); err != nil {
@@ -31,19 +55,19 @@ func (s *Setting) fork(args []string, stdio *Stdio) (int, error) {
 	} else if !info.IsDir() {
 		return 0, fmt.Errorf("enter working directory: %s is not a directory", s.dir)
 	}
-	path, err := s.find(args[0])
+	path, err := s.find(c.Args[0])
 	if err != nil {
 		return 0, err
 	}
 	attr := &syscall.ProcAttr{
 		Dir: s.dir,
-		Env: s.env,
-		Sys: &syscall.SysProcAttr{Credential: s.credential, Setsid: true, Setctty: stdio.terminal != nil},
+		Env: s.environment(c.Terminal),
+		Sys: &syscall.SysProcAttr{Credential: s.credential, Setsid: true, Setctty: c.Terminal, Cloneflags: s.cloneFlags},
 	}
-	for _, f := range stdio.child {
+	for _, f := range c.Files {
 		attr.Files = append(attr.Files, f.Fd()) // Fd also makes it blocking, as programs expect
 	}
-	pid, err := s.forkLimited(func() (int, error) { return syscall.ForkExec(path, args, attr) })
+	pid, err := s.forkLimited(func() (int, error) { return syscall.ForkExec(path, c.Args, attr) })
 	if err != nil {
 		return 0, fmt.Errorf("exec %s: %w", path, err)
 	}
@@ -86,7 +110,7 @@ func (s *Setting) forkLimited(fork func() (int, error)) (int, error) {
 
 func (s *Setting) limitThread() error {
 	if s.limits != nil {
-		if err := limit(*s.limits); err != nil {
+		if err := s.limits.Limit(); err != nil {
 			return err
 		}
 	}

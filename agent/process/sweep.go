@@ -9,20 +9,27 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// helper is the owner of processes that are the agent's own.
+const helper = ""
+
 // Sweep kills whatever the programs of an owner have left behind, and returns
 // when it is gone or the context is done. It is what the end of a container's
 // first process does to all others, so that a restart starts clean. Orphans
 // that cannot be told from those of another owner who still runs are spared.
 func (r *Reaper) Sweep(ctx context.Context, owner string) {
 	r.kill(ctx, func(table processTable) []int {
-		kept := map[int]bool{}
+		kept, helpers := map[int]bool{}, map[int]bool{}
 		for _, c := range r.children {
-			if c.owner != owner {
+			switch c.owner {
+			case owner:
+			case helper:
+				helpers[c.PID] = true
+			default:
 				kept[c.PID] = true
 			}
 		}
 		return table.descendants(os.Getpid(), func(pid int, p processEntry) bool {
-			return kept[pid] || kept[p.session]
+			return kept[pid] || kept[p.session] || helpers[pid]
 		}, func(pid int) bool {
 			_, known := r.children[pid]
 			return known || len(kept) == 0

@@ -37,7 +37,8 @@ const (
 	Root = "/.frankenetes"
 	// Binary is the agent inside Root.
 	Binary = Root + "/agent"
-	// Volumes is where the pod agent has every volume of the pod, by name.
+	// Volumes is where the pod agent has every volume of the pod, by name, and
+	// other containers those of which they mount a part.
 	Volumes = "/.frankenetes-volumes"
 )
 
@@ -59,6 +60,17 @@ type Hello struct {
 	Hostname string `json:"hostname"`
 	// Version is the agent's.
 	Version string `json:"version"`
+	// Exact says that processes can have namespaces of their own. Inexact is
+	// why not; only the pod agent finds out.
+	Exact   bool   `json:"exact,omitempty"`
+	Inexact string `json:"inexact,omitempty"`
+	// CleanRoot says that a process can have a root file system that forgets,
+	// Unclean why not.
+	CleanRoot bool   `json:"cleanRoot,omitempty"`
+	Unclean   string `json:"unclean,omitempty"`
+	// Ports says that every user may listen on every port: who has
+	// namespaces of its own has no power over the group's network.
+	Ports bool `json:"ports,omitempty"`
 }
 
 // Process is one run of a container's program.
@@ -84,6 +96,35 @@ type Process struct {
 	// back after the drop.
 	DropCapabilities []string `json:"dropCapabilities,omitempty"`
 	AddCapabilities  []string `json:"addCapabilities,omitempty"`
+	// Exact asks for namespaces of the process's own; nil means that it runs
+	// in the container as it is.
+	Exact *Exact `json:"exact,omitempty"`
+}
+
+// Exact is what a process finds in namespaces of its own.
+type Exact struct {
+	// Hostname is what uname is to say; empty leaves it.
+	Hostname string `json:"hostname,omitempty"`
+	// ReadOnlyRoot lets nobody write to the root file system.
+	ReadOnlyRoot bool `json:"readOnlyRoot,omitempty"`
+	// CleanRoot forgets what is written to the root file system when the
+	// process has ended.
+	CleanRoot bool    `json:"cleanRoot,omitempty"`
+	Mounts    []Mount `json:"mounts,omitempty"`
+}
+
+// Mount is a file or directory of a volume, mounted in a container.
+type Mount struct {
+	// Volume is mounted as a whole, in this container, at Volumes; or it is in
+	// memory, and Memory its token.
+	Volume string `json:"volume"`
+	Memory string `json:"memory,omitempty"`
+	// SubPath is a path in the volume. A directory is made if there is none;
+	// a path that leads out of the volume is refused.
+	SubPath string `json:"subPath,omitempty"`
+	// Path is where it is mounted.
+	Path     string `json:"path"`
+	ReadOnly bool   `json:"readOnly,omitempty"`
 }
 
 // User is whom a process runs as. Name is looked up in the container's own
@@ -137,6 +178,16 @@ type Volume struct {
 	// the kubelet does. Others only get mode and group.
 	Atomic bool   `json:"atomic,omitempty"`
 	Files  []File `json:"files,omitempty"`
+	// Memory, if not nil, has the volume in memory and not in the directory.
+	Memory *Memory `json:"memory,omitempty"`
+}
+
+// Memory is what a volume in memory is like.
+type Memory struct {
+	// Size is the most that it holds, in bytes; 0 is half of the machine's.
+	Size int64 `json:"size,omitempty"`
+	// Token is what one must know to mount it.
+	Token string `json:"token"`
 }
 
 // Exec is a further command in a container.

@@ -15,6 +15,7 @@ import (
 
 	"frankenetes.dev/agent"
 	"frankenetes.dev/agent/process"
+	"frankenetes.dev/agent/rootless"
 	"golang.org/x/sys/unix"
 )
 
@@ -22,9 +23,9 @@ import (
 var version = "dev"
 
 const usage = `usage:
-  agent install DIR                      copy this program to DIR/agent, and prepare DIR
-  agent run [-root DIR] [-volumes DIR]   be a container's agent
-  agent version                          say which version this is
+  agent install DIR                               copy this program to DIR/agent, and prepare DIR
+  agent run [-root DIR] [-volumes DIR] [-trial]   be a container's agent
+  agent version                                   say which version this is
 `
 
 func main() {
@@ -42,6 +43,9 @@ func run(args []string, stdout, stderr io.Writer) int {
 		err = agent.Install(args[0])
 	case command == "run":
 		err = serve(args, stderr)
+	case rootless.IsStage(command) && len(args) == 0:
+		beSmall()
+		err = agent.Stages(slog.New(slog.NewTextHandler(stderr, nil))).Run(command)
 	case command == "version" && len(args) == 0:
 		fmt.Fprintln(stdout, version)
 	default:
@@ -63,6 +67,7 @@ func serve(args []string, stderr io.Writer) error {
 	flags.SetOutput(stderr)
 	flags.StringVar(&cfg.Root, "root", cfg.Root, "directory of logs")
 	flags.StringVar(&cfg.Volumes, "volumes", cfg.Volumes, "directory of the pod's volumes")
+	flags.BoolVar(&cfg.Trial, "trial", false, "find out whether processes can have namespaces of their own")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}

@@ -88,6 +88,15 @@ func (o ownIDs) namespaces() *runtimeapi.NamespaceOption {
 	return option
 }
 
+// sysctls let every user of a group ping: who makes a user namespace inside has
+// no raw sockets. The runtime does so only for groups without user namespaces.
+func (o ownIDs) sysctls() map[string]string {
+	if !o.some() {
+		return nil
+	}
+	return map[string]string{"net.ipv4.ping_group_range": "0 " + strconv.Itoa(isolation.RangeSize-1)}
+}
+
 // seccomp is the filter of system calls that containers have. In a user
 // namespace it can allow more: what the kernel then grants ends with the group.
 func (o ownIDs) seccomp() *runtimeapi.SecurityProfile {

@@ -41,6 +41,7 @@ func (d *deployment) sandboxConfig() *runtimeapi.PodSandboxConfig {
 		Annotations:  d.place.Annotations,
 		Linux: &runtimeapi.LinuxPodSandboxConfig{
 			CgroupParent: d.cgroup,
+			Sysctls:      d.ids.sysctls(),
 			SecurityContext: &runtimeapi.LinuxSandboxSecurityContext{
 				NamespaceOptions: d.ids.namespaces(),
 				Seccomp:          d.ids.seccomp(),

@@ -7,6 +7,7 @@ package registration
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -16,6 +17,7 @@ import (
 	v1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
 )
 
@@ -72,4 +74,18 @@ func unready(name string, labels map[string]string) *v1.Node {
 			Reason: "KubeletNotReady", Message: "the kubelet is about to start",
 		}}},
 	}
+}
+
+// Label sets a label of a node.
+func Label(ctx context.Context, kube kubernetes.Interface, name, label, value string) error {
+	ctx, cancel := context.WithTimeout(ctx, attempt)
+	defer cancel()
+	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"labels": map[string]string{label: value}}})
+	if err == nil {
+		_, err = kube.CoreV1().Nodes().Patch(ctx, name, types.StrategicMergePatchType, patch, metav1.PatchOptions{})
+	}
+	if err != nil {
+		return fmt.Errorf("label node %s: %w", name, err)
+	}
+	return nil
 }

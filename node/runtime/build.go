@@ -18,7 +18,7 @@ import (
 
 // build makes a sandbox for a pod, with its group if all images are known.
 func (r *Runtime) build(ctx context.Context, pod *v1.Pod) (*sandbox, error) {
-	if err := check(pod); err != nil {
+	if err := errors.Join(check(pod), r.level.check(pod)); err != nil {
 		return nil, err
 	}
 	started := time.Now()
@@ -85,8 +85,15 @@ func (r *Runtime) create(ctx context.Context, pod *v1.Pod, sb *sandbox, accounts
 		return fmt.Errorf("ask the pod agent of %s for its address: %w", sb.group, err)
 	}
 	sb.mu.Lock()
-	sb.ip = hello.IP
+	sb.ip, sb.exact, sb.ports = hello.IP, hello.Exact, hello.Ports
+	if hello.Exact {
+		sb.memory, sb.clean = inMemory(pod), hello.CleanRoot && restarts(pod)
+	}
 	sb.mu.Unlock()
+	r.learn(hello)
+	if !hello.Exact {
+		return checkPlain(pod)
+	}
 	return nil
 }
 

@@ -56,6 +56,26 @@ func check(pod *v1.Pod) error {
 	return nil
 }
 
+// checkPlain refuses a pod that asks for what only containers with namespaces of
+// their own can have.
+func checkPlain(pod *v1.Pod) error {
+	for _, c := range containersOf(pod) {
+		field := "container " + c.Name + ": "
+		for _, m := range c.VolumeMounts {
+			if isPart(m) {
+				return refuse(field+"volumeMounts.subPath", "a container group mounts whole volumes only")
+			}
+		}
+		if s := c.SecurityContext; s != nil && s.ReadOnlyRootFilesystem != nil && *s.ReadOnlyRootFilesystem {
+			return refuse(field+"securityContext.readOnlyRootFilesystem", "a container group's root file systems are writable")
+		}
+	}
+	return nil
+}
+
+// isPart reports whether not all of a volume is mounted.
+func isPart(m v1.VolumeMount) bool { return m.SubPath != "" || m.SubPathExpr != "" }
+
 func checkContainer(c *v1.Container) error {
 	field := func(name string) string { return "container " + c.Name + ": " + name }
 	if c.Name == protocol.PodAgent || c.Name == installer {
@@ -79,11 +99,9 @@ func checkContainer(c *v1.Container) error {
 
 func checkMount(m v1.VolumeMount) error {
 	switch {
-	case m.SubPath != "", m.SubPathExpr != "":
-		return refuse("volumeMounts.subPath", "a container group mounts whole volumes only")
 	case m.MountPropagation != nil && *m.MountPropagation == v1.MountPropagationBidirectional:
 		return refuse("volumeMounts.mountPropagation", "a container in a group cannot mount")
-	case strings.Contains(m.MountPath, ":"):
+	case strings.Contains(m.MountPath, ":") && !isPart(m):
 		return refuse("volumeMounts.mountPath", "a container group's mount path cannot have a colon")
 	case within(protocol.Root, m.MountPath), within(protocol.Volumes, m.MountPath):
 		return refuse("volumeMounts.mountPath", m.MountPath+" is the agent's")
@@ -100,8 +118,6 @@ func checkSecurity(c *v1.Container) error {
 	switch {
 	case s.Privileged != nil && *s.Privileged:
 		return refuse(field+"privileged", "a container group gives no privileges")
-	case s.ReadOnlyRootFilesystem != nil && *s.ReadOnlyRootFilesystem:
-		return refuse(field+"readOnlyRootFilesystem", "a container group's root file systems are writable")
 	case s.ProcMount != nil && *s.ProcMount != v1.DefaultProcMount:
 		return refuse(field+"procMount", "a container group has the default one only")
 	case s.SeccompProfile != nil && s.SeccompProfile.Type == v1.SeccompProfileTypeLocalhost:

@@ -27,7 +27,10 @@ type container struct {
 	// messagePath is where the program leaves that message, in the container.
 	messagePath string
 	volumes     []*volume
-	log         *logCopy
+	// mounts are those that the group has not: of parts of volumes, and of
+	// volumes in memory.
+	mounts []protocol.Mount
+	log    *logCopy
 	// ended is closed when the container has exited and all is known of it.
 	ended chan struct{}
 	// reading is what is remembered of its usage; it belongs to the meter.

@@ -24,6 +24,7 @@ func (r *Runtime) process(c *container) (protocol.Process, error) {
 	if p.Files, err = managedFiles(c, config); err != nil {
 		return p, err
 	}
+	p.Exact = r.exact(c, config)
 	return p, nil
 }
 

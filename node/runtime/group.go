@@ -91,8 +91,15 @@ func (p plan) container(c *v1.Container, volumes map[string]string) provider.Con
 		root := int32(0) // only root can become the user that the pod asks for
 		out.User = &root
 	}
+	hidden := map[string]bool{}
 	for _, m := range c.VolumeMounts {
-		out.Mounts = append(out.Mounts, provider.Mount{Volume: volumes[m.Name], Path: m.MountPath, ReadOnly: m.ReadOnly})
+		switch {
+		case !isPart(m):
+			out.Mounts = append(out.Mounts, provider.Mount{Volume: volumes[m.Name], Path: m.MountPath, ReadOnly: m.ReadOnly})
+		case !hidden[m.Name]: // the agent mounts the part
+			out.Mounts = append(out.Mounts, provider.Mount{Volume: volumes[m.Name], Path: protocol.Volumes + "/" + m.Name})
+			hidden[m.Name] = true
+		}
 	}
 	for _, port := range c.Ports {
 		// What is neither TCP nor UDP, no cloud opens.
@@ -110,6 +117,9 @@ func (p plan) hold(c *provider.Container) error {
 		return fmt.Errorf("issue token of container %s: %w", c.Name, err)
 	}
 	c.Command = []string{protocol.Binary, "run"}
+	if c.Name == protocol.PodAgent {
+		c.Command = append(c.Command, "-trial")
+	}
 	c.Env = []provider.EnvVar{
 		{Name: protocol.EnvNode, Value: p.node.AgentAddress},
 		{Name: protocol.EnvAuthority, Value: string(p.node.AgentAuthority)},

@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -130,20 +131,31 @@ func TestWhatAGroupCannotGiveIsRefusedByName(t *testing.T) {
 				s.Containers[0].VolumeMounts = append(s.Containers[0].VolumeMounts, v1.VolumeMount{Name: fmt.Sprint(i)})
 			}
 		}),
-		"name":                   container(func(c *v1.Container) { c.Name = protocol.PodAgent }),
-		"ports.hostPort":         container(func(c *v1.Container) { c.Ports = []v1.ContainerPort{{HostPort: 80}} }),
-		"volumeDevices":          container(func(c *v1.Container) { c.VolumeDevices = []v1.VolumeDevice{{}} }),
-		"subPath":                mount(v1.VolumeMount{SubPath: "x"}),
-		"mountPropagation":       mount(v1.VolumeMount{MountPropagation: &bidirectional}),
-		"mountPath":              mount(v1.VolumeMount{MountPath: protocol.Root + "/log"}),
-		"privileged":             secure(v1.SecurityContext{Privileged: &yes}),
-		"readOnlyRootFilesystem": secure(v1.SecurityContext{ReadOnlyRootFilesystem: &yes}),
-		"procMount":              secure(v1.SecurityContext{ProcMount: &unmasked}),
-		"seccompProfile":         secure(v1.SecurityContext{SeccompProfile: &v1.SeccompProfile{Type: v1.SeccompProfileTypeLocalhost}}),
-		"capabilities.add":       secure(v1.SecurityContext{Capabilities: &v1.Capabilities{Add: []v1.Capability{"CAP_NET_ADMIN"}}}),
+		"name":             container(func(c *v1.Container) { c.Name = protocol.PodAgent }),
+		"ports.hostPort":   container(func(c *v1.Container) { c.Ports = []v1.ContainerPort{{HostPort: 80}} }),
+		"volumeDevices":    container(func(c *v1.Container) { c.VolumeDevices = []v1.VolumeDevice{{}} }),
+		"mountPropagation": mount(v1.VolumeMount{MountPropagation: &bidirectional}),
+		"mountPath":        mount(v1.VolumeMount{MountPath: protocol.Root + "/log"}),
+		"privileged":       secure(v1.SecurityContext{Privileged: &yes}),
+		"procMount":        secure(v1.SecurityContext{ProcMount: &unmasked}),
+		"seccompProfile":   secure(v1.SecurityContext{SeccompProfile: &v1.SeccompProfile{Type: v1.SeccompProfileTypeLocalhost}}),
+		"capabilities.add": secure(v1.SecurityContext{Capabilities: &v1.Capabilities{Add: []v1.Capability{"CAP_NET_ADMIN"}}}),
 	} {
 		if err := check(pod); err == nil || !strings.Contains(err.Error(), field) {
 			t.Errorf("%s: check = %v, want a refusal that names it", field, err)
+		}
+	}
+	// These are refused only where containers have no namespaces of their own.
+	for field, pod := range map[string]*v1.Pod{
+		"subPath":                mount(v1.VolumeMount{SubPath: "x"}),
+		"volumeMounts.subPath":   mount(v1.VolumeMount{SubPathExpr: "$(X)"}),
+		"readOnlyRootFilesystem": secure(v1.SecurityContext{ReadOnlyRootFilesystem: &yes}),
+	} {
+		if err := check(pod); err != nil {
+			t.Errorf("%s: %v", field, err)
+		}
+		if err := checkPlain(pod); err == nil || !strings.Contains(err.Error(), field) {
+			t.Errorf("%s: checkPlain = %v, want a refusal that names it", field, err)
 		}
 	}
 	for what, pod := range map[string]*v1.Pod{
@@ -152,7 +164,7 @@ func TestWhatAGroupCannotGiveIsRefusedByName(t *testing.T) {
 		"privileged: false":     secure(v1.SecurityContext{Privileged: &no}),
 		"an ordinary mount":     mount(v1.VolumeMount{Name: "v", MountPath: "/data"}),
 	} {
-		if err := check(pod); err != nil {
+		if err := errors.Join(check(pod), checkPlain(pod)); err != nil {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
@@ -188,7 +200,11 @@ func TestTheGroupOfAPod(t *testing.T) {
 		if !token.Secret || token.Value != "token of g/"+c.Name {
 			t.Errorf("the token of %s is %+v", c.Name, token)
 		}
-		if diff := cmp.Diff([]string{protocol.Binary, "run"}, c.Command); diff != "" {
+		command := []string{protocol.Binary, "run"}
+		if c.Name == protocol.PodAgent {
+			command = append(command, "-trial")
+		}
+		if diff := cmp.Diff(command, c.Command); diff != "" {
 			t.Errorf("the command of %s (-want +got):\n%s", c.Name, diff)
 		}
 	}

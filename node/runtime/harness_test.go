@@ -70,6 +70,8 @@ type world struct {
 	authority *pki.Authority
 	root      string
 	address   string
+	// levels gets what the node is told of its containers.
+	levels chan bool
 	// stop ends the runtime and the hub, not the groups.
 	stop func()
 
@@ -82,7 +84,7 @@ const shell = "docker.io/library/shell:latest"
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	w := &world{t: t, place: &place{t: t, groups: map[string]*groupOfAgents{}, changed: make(chan struct{})}, shelf: &shelf{there: map[string]images.Image{}},
-		root: t.TempDir(), address: "127.0.0.1:0", pods: map[string]*v1.Pod{}}
+		root: t.TempDir(), address: "127.0.0.1:0", levels: make(chan bool, 8), pods: map[string]*v1.Pod{}}
 	w.shelf.put(images.Image{Ref: shell, ID: "sha256:shell", Digest: "sha256:" + strings.Repeat("a", 64),
 		Entrypoint: []string{"/bin/sh", "-c"}, Env: []string{"PATH=/usr/bin:/bin"}})
 	w.authority = must[*pki.Authority](t)(pki.NewAuthority("agents"))
@@ -115,7 +117,8 @@ func (w *world) start() {
 	w.Runtime = must[*runtime.Runtime](t)(runtime.New(runtime.Options{
 		NodeName: "vk", Provider: w.place, Agents: hub, Images: w.images, Pod: w.findPod,
 		RootDir: w.root, StateDir: filepath.Join(w.root, "state"), AgentImage: "agent", AgentAddress: w.address,
-		AgentAuthority: w.authority.CertPEM(), Log: log}))
+		AgentAuthority: w.authority.CertPEM(), Log: log,
+		OnLevel: func(_ context.Context, exact bool) { w.levels <- exact }}))
 	ctx, cancel := context.WithCancel(context.Background())
 	if err := w.Recover(ctx); err != nil {
 		t.Fatal(err)

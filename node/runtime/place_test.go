@@ -30,6 +30,7 @@ type place struct {
 	// changed is closed, and replaced, when groups come or go.
 	changed chan struct{}
 	refusal error
+	count   int
 	// silent groups are listed, but their agents never call.
 	silent bool
 }
@@ -47,6 +48,7 @@ func (p *place) Create(_ context.Context, g provider.Group) error {
 	if p.refusal != nil {
 		return p.refusal
 	}
+	p.count++
 	ctx, cancel := context.WithCancel(context.Background())
 	var all sync.WaitGroup
 	volumes := p.t.TempDir()
@@ -136,6 +138,13 @@ func (p *place) until(n int) {
 			p.t.Fatalf("there are %d groups, want %d", have, n)
 		}
 	}
+}
+
+// made is how many groups were ever made.
+func (p *place) made() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.count
 }
 
 func (p *place) names() []string {

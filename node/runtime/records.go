@@ -27,6 +27,10 @@ type sandboxRecord struct {
 	Group      string                  `json:"group"`
 	Ready      bool                    `json:"ready"`
 	IP         string                  `json:"ip"`
+	Exact      bool                    `json:"exact,omitempty"`
+	Ports      bool                    `json:"ports,omitempty"`
+	Clean      bool                    `json:"clean,omitempty"`
+	Memory     map[string]int64        `json:"memory,omitempty"`
 	Images     map[string]images.Image `json:"images"`
 	Config     []byte                  `json:"config"` // a PodSandboxConfig
 	Containers []containerRecord       `json:"containers"`
@@ -111,7 +115,7 @@ func (sb *sandbox) record() (sandboxRecord, error) {
 	containers := sb.all()
 	sb.mu.Lock()
 	rec := sandboxRecord{ID: sb.id, Namespace: sb.namespace, Name: sb.name, UID: sb.uid, Created: sb.created,
-		Group: sb.group, Ready: sb.ready, IP: sb.ip, Images: sb.images}
+		Group: sb.group, Ready: sb.ready, IP: sb.ip, Exact: sb.exact, Ports: sb.ports, Clean: sb.clean, Memory: sb.memory, Images: sb.images}
 	config := sb.config
 	sb.mu.Unlock()
 	var err error

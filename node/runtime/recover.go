@@ -80,6 +80,7 @@ func (r *Runtime) adopt(rec sandboxRecord) error {
 	if err := proto.Unmarshal(rec.Config, sb.config); err != nil {
 		return fmt.Errorf("read record of sandbox: %w", err)
 	}
+	sb.exact, sb.ports, sb.clean, sb.memory = rec.Exact, rec.Ports, rec.Clean, rec.Memory
 	now := time.Now()
 	sb.absent[protocol.PodAgent] = now
 	for name, image := range sb.images {

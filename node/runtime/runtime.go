@@ -73,7 +73,10 @@ type Options struct {
 	AgentAuthority []byte
 	// Registry is the host of the cloud's own registry.
 	Registry string
-	Log      *slog.Logger
+	// OnLevel, if not nil, is told whether the cloud's containers can have
+	// namespaces of their own, as soon as that is known and when it changes.
+	OnLevel func(ctx context.Context, exact bool)
+	Log     *slog.Logger
 }
 
 // Runtime implements the kubelet's RuntimeService. It is safe for concurrent use.
@@ -85,6 +88,7 @@ type Runtime struct {
 	events  broadcaster
 	tasks   tasks
 	meter   meter
+	level   level
 	// life ends when the runtime does.
 	life context.Context
 	end  context.CancelFunc

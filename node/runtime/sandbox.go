@@ -36,6 +36,12 @@ type sandbox struct {
 	config *runtimeapi.PodSandboxConfig
 	ready  bool
 	ip     string
+	// exact and ports are what the pod agent has said of itself.
+	exact, ports bool
+	// clean says that each run of a container has the image's root file system.
+	clean bool
+	// memory are the volumes that are in memory, and their sizes in bytes.
+	memory map[string]int64
 	// containers by ID, volumes by the pod's names for them.
 	containers map[string]*container
 	volumes    map[string]*volume

@@ -36,6 +36,8 @@ type volume struct {
 	host string
 	// content says that there are files in it to be sent.
 	content bool
+	// memory is set for a volume in memory.
+	memory *protocol.Memory
 
 	mu sync.Mutex
 	// sent is the hash of what the pod agent has.
@@ -52,23 +54,34 @@ const (
 	contentVolume
 )
 
-// locate tells what a mounted path is, and the volume's name if it is one.
-func locate(root, uid, path string) (place, string, error) {
-	below, err := filepath.Rel(filepath.Join(root, "pods", uid), path)
+// located is what a mounted path is: a place, and for a volume its name, its
+// directory and the path in it.
+type located struct {
+	place
+	name, dir, sub string
+}
+
+// locate tells what a mounted path is.
+func locate(root, uid, path string) (located, error) {
+	pod := filepath.Join(root, "pods", uid)
+	below, err := filepath.Rel(pod, path)
 	if err != nil {
-		return 0, "", fmt.Errorf("mount %s: %w", path, err)
+		return located{}, fmt.Errorf("mount %s: %w", path, err)
 	}
-	switch parts := strings.Split(below, "/"); {
+	parts := strings.Split(below, "/")
+	switch {
 	case below == "etc-hosts":
-		return hostsFile, "", nil
+		return located{place: hostsFile}, nil
 	case len(parts) == 3 && parts[0] == "containers":
-		return messageFile, "", nil
-	case len(parts) == 3 && parts[0] == "volumes" && parts[1] == emptyPlugin:
-		return emptyVolume, parts[2], nil
-	case len(parts) == 3 && parts[0] == "volumes" && contentPlugins[parts[1]]:
-		return contentVolume, parts[2], nil
+		return located{place: messageFile}, nil
+	case len(parts) >= 3 && parts[0] == "volumes" && (parts[1] == emptyPlugin || contentPlugins[parts[1]]):
+		l := located{place: emptyVolume, name: parts[2], dir: filepath.Join(pod, "volumes", parts[1], parts[2]), sub: filepath.Join(parts[3:]...)}
+		if contentPlugins[parts[1]] {
+			l.place = contentVolume
+		}
+		return l, nil
 	}
-	return 0, "", refuse("a mount of "+path, "a container group can mount the pod's own volumes only")
+	return located{}, refuse("a mount of "+path, "a container group can mount the pod's own volumes only")
 }
 
 // mounts sorts out what the kubelet wants mounted in a container.
@@ -77,17 +90,25 @@ func (r *Runtime) mounts(c *container) error {
 		if m.GetImage() != nil {
 			return refuse("an image volume", "a container group cannot mount images")
 		}
-		kind, name, err := locate(r.opts.RootDir, c.sandbox.uid, m.HostPath)
+		at, err := locate(r.opts.RootDir, c.sandbox.uid, m.HostPath)
 		if err != nil {
 			return err
 		}
-		switch kind {
+		switch at.place {
 		case hostsFile:
 			c.hosts = m.HostPath
 		case messageFile:
 			c.message, c.messagePath = m.HostPath, m.ContainerPath
 		default:
-			c.volumes = append(c.volumes, c.sandbox.volume(name, m.HostPath, kind == contentVolume))
+			v := c.sandbox.volume(at.name, at.dir, at.place == contentVolume)
+			c.volumes = append(c.volumes, v)
+			mount := protocol.Mount{Volume: at.name, SubPath: at.sub, Path: m.ContainerPath, ReadOnly: m.Readonly}
+			if v.memory != nil {
+				mount.Memory = v.memory.Token
+			}
+			if at.sub != "" || v.memory != nil {
+				c.mounts = append(c.mounts, mount)
+			}
 		}
 	}
 	return nil
@@ -101,6 +122,9 @@ func (sb *sandbox) volume(name, host string, content bool) *volume {
 		return v
 	}
 	v := &volume{sandbox: sb, name: name, host: host, content: content}
+	if size, ok := sb.memory[name]; ok {
+		v.memory = &protocol.Memory{Size: size, Token: newID()}
+	}
 	sb.volumes[name] = v
 	return v
 }

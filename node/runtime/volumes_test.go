@@ -95,12 +95,33 @@ func TestForeignPathsAreNotMounted(t *testing.T) {
 	for _, path := range []string{
 		"/etc",
 		filepath.Join(w.root, "pods", "other", "volumes", "kubernetes.io~secret", "s"),
-		filepath.Join(w.root, "pods", string(pod.UID), "volumes", "kubernetes.io~secret", "s", "sub"),
+		filepath.Join(w.root, "pods", string(pod.UID), "volumes", "kubernetes.io~secret", "..", "..", "..", "other", "volumes", "kubernetes.io~secret", "s"),
 		filepath.Join(w.root, "pods", string(pod.UID), "volume-subpaths", "s", "main", "0"),
 		filepath.Join(w.root, "pods", string(pod.UID), "volumes", "kubernetes.io~nfs", "s"),
 	} {
 		if _, err := w.create(pod, sandbox, "main", "x", &runtimeapi.Mount{HostPath: path, ContainerPath: "/v"}); err == nil {
 			t.Errorf("%s was accepted", path)
 		}
+	}
+}
+
+// Agents in this process have no namespaces to give: what needs them is refused
+// once that is known, and from then on before a group is made.
+func TestPartsOfVolumesAreRefusedWherePlainContainersAreAllThereIs(t *testing.T) {
+	w := newWorld(t)
+	pod := podWithVolume(w, "conf", v1.VolumeSource{ConfigMap: &v1.ConfigMapVolumeSource{}})
+	pod.Spec.Containers[0].VolumeMounts[0].SubPath = "key"
+	for range 2 {
+		_, err := w.RunPodSandbox(bounded(t), w.sandboxConfig(pod), "")
+		if err == nil || !strings.Contains(err.Error(), "volumeMounts.subPath is not possible on this node") {
+			t.Errorf("got %v", err)
+		}
+		w.place.until(0)
+	}
+	if n := w.place.made(); n != 1 {
+		t.Errorf("%d groups were made, want one to find out", n)
+	}
+	if level := <-w.levels; level {
+		t.Error("the node is told that containers have namespaces of their own")
 	}
 }

@@ -28,6 +28,7 @@ func TestCluster(t *testing.T) {
 	m.part("a node as large as a group", testNode)
 	m.part("three hellos answer by name", testDeployment)
 	m.part("volumes and environment", testVolumes)
+	m.part("containers as on any node", testExact)
 	m.part("exec", testExec)
 	m.part("logs", testLogs)
 	m.part("port-forward", testPortForward)
