@@ -3,8 +3,10 @@
 // made the cluster knows which names and addresses are a node's own. It runs
 // beside the controller manager, since a node must not decide on itself.
 //
-// A request that is not plainly right is left alone: a person may still
-// approve it.
+// A request for an address that is not, or not yet, or no longer the node's is
+// denied: kubelets begin with the address that they had before they were started
+// anew, and ask again when they are told. Others that are not plainly right are
+// left alone: a person may still approve them.
 package approver
 
 import (
@@ -30,8 +32,8 @@ import (
 )
 
 const (
-	// again is how often requests that wait are looked at once more: a node may
-	// ask before its address is known to the cloud's DNS.
+	// again is how often requests that wait are looked at once more, since the
+	// cloud's DNS may not have answered.
 	again = 30 * time.Second
 	// patience bounds the look at one request.
 	patience = 10 * time.Second
@@ -59,8 +61,9 @@ func (a *Approver) Run(ctx context.Context) error {
 	informer := factory.Certificates().V1().CertificateSigningRequests().Informer()
 	// Requests are few: one after the other is good enough.
 	_, err := informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
-		AddFunc:    func(o any) { a.look(ctx, o) },
-		UpdateFunc: func(_, o any) { a.look(ctx, o) },
+		AddFunc: func(o any) { a.look(ctx, o, slog.LevelWarn) },
+		// What was told once need not be told every time.
+		UpdateFunc: func(_, o any) { a.look(ctx, o, slog.LevelDebug) },
 	})
 	if err != nil {
 		return fmt.Errorf("follow certificate requests: %w", err)
@@ -71,8 +74,13 @@ func (a *Approver) Run(ctx context.Context) error {
 	return nil
 }
 
-// look approves a request if it is right.
-func (a *Approver) look(ctx context.Context, object any) {
+// foreign is an address that is not the node's.
+type foreign struct{ address string }
+
+func (e foreign) Error() string { return "the address " + e.address + " is not the node's" }
+
+// look decides on a request; reasons not to are logged at a level.
+func (a *Approver) look(ctx context.Context, object any, level slog.Level) {
 	request, ok := object.(*certificatesv1.CertificateSigningRequest)
 	if !ok || len(request.Status.Conditions) > 0 || len(request.Status.Certificate) > 0 {
 		return
@@ -80,21 +88,25 @@ func (a *Approver) look(ctx context.Context, object any) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	log := a.Log.With("request", request.Name, "user", request.Spec.Username)
-	if err := a.Check(ctx, request); err != nil {
-		log.Warn("a serving certificate is not approved", "because", err)
-		return
-	}
-	request = request.DeepCopy()
-	request.Status.Conditions = append(request.Status.Conditions, certificatesv1.CertificateSigningRequestCondition{
+	decision := certificatesv1.CertificateSigningRequestCondition{
 		Type: certificatesv1.CertificateApproved, Status: corev1.ConditionTrue,
 		Reason: "NodeServing", Message: "it asks for nothing but the node's own name and address",
-	})
+	}
+	if err := a.Check(ctx, request); err != nil {
+		log.Log(ctx, level, "a serving certificate is not approved", "because", err)
+		if !errors.As(err, &foreign{}) {
+			return
+		}
+		decision.Type, decision.Reason, decision.Message = certificatesv1.CertificateDenied, "NotItsAddress", err.Error()
+	}
+	request = request.DeepCopy()
+	request.Status.Conditions = append(request.Status.Conditions, decision)
 	_, err := a.Client.CertificatesV1().CertificateSigningRequests().UpdateApproval(ctx, request.Name, request, metav1.UpdateOptions{})
 	if err != nil && !apierrors.IsConflict(err) && !apierrors.IsNotFound(err) {
-		log.Warn("a serving certificate cannot be approved now", "error", err)
+		log.Warn("a serving certificate cannot be decided on now", "error", err)
 		return
 	}
-	log.Info("a serving certificate is approved")
+	log.Info("a serving certificate is decided on", "decision", decision.Type)
 }
 
 // Check says why a request is not right, if it is not: who asks must be a node,
@@ -138,7 +150,7 @@ func (a *Approver) Check(ctx context.Context, request *certificatesv1.Certificat
 	for _, ip := range wanted.IPAddresses {
 		address, ok := netip.AddrFromSlice(ip)
 		if is := func(o netip.Addr) bool { return o.Unmap() == address.Unmap() }; !ok || !slices.ContainsFunc(own, is) {
-			return fmt.Errorf("the address %s is not the node's", ip)
+			return foreign{ip.String()}
 		}
 	}
 	return nil

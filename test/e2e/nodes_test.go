@@ -32,6 +32,8 @@ func TestNodes(t *testing.T) {
 		m.Run("resume")
 		expectNodes(m, "virtual-kubelet", "virtual-kubelet-2")
 		podOnEach(m)
+		// Their addresses are others now.
+		testServing(m)
 	})
 	m.part("a node that was to leave is taken back", testTakenBack)
 	m.part("one node less", testShrink)
