@@ -20,6 +20,7 @@ pinned = $(shell sed -n 's|^[[:space:]]*$(1) \(v[^ ]*\).*|\1|p' go.mod | head -n
 KUBERNETES := $(call pinned,k8s.io/kubernetes)
 CONTAINERD := $(call pinned,github.com/containerd/containerd/v2)
 RUNC       := $(call pinned,github.com/opencontainers/runc)
+PLUGINS    := $(call pinned,github.com/containernetworking/plugins)
 
 kube_minor    = $(word 2,$(subst ., ,$(KUBERNETES)))
 kube_version := $(foreach p,k8s.io/component-base/version k8s.io/client-go/pkg/version,\
@@ -30,6 +31,8 @@ sources = $(shell find $(1) -name '*.go' -not -name '*_test.go' 2>/dev/null)
 
 OURS  := $(addprefix $(BIN)/,frankenetes hyperkube await agent hello pause cni/frankenetes)
 TOOLS := $(addprefix $(BIN)/,containerd containerd-shim-runc-v2 runc agnhost)
+# By which a runtime that is not our cloud's has a network, in tests.
+TEST_PLUGINS := $(addprefix $(BIN)/test/cni/,bridge host-local)
 
 .PHONY: help
 help: ## Show this list
@@ -54,14 +57,14 @@ fuzz: deps ## Run every fuzz target for FUZZTIME, 30s each
 	@GO=$(GO) hack/fuzz $(FUZZTIME)
 
 .PHONY: e2e
-e2e: build ## Run the end-to-end tests on real containers (needs root)
+e2e: build $(TEST_PLUGINS) ## Run the end-to-end tests on real containers (needs root)
 	@hack/azure-cli
 	$(SUDO) env PATH="$$PATH" GOFLAGS=$(GOFLAGS) CGO_ENABLED=0 FRANKENETES_BIN=$(abspath $(BIN)) \
 		$(GO) test -count=1 -p 1 -timeout 30m -v ./test/...
 
 .PHONY: crash
 crash: build ## Kill whatever runs container groups, and look for what was lost (needs root; SEED=, ROUNDS=)
-	$(SUDO) env PATH="$$PATH" GOFLAGS=$(GOFLAGS) CGO_ENABLED=0 FRANKENETES_BIN=$(abspath $(BIN)) FRANKENETES_CRASH=all \
+	$(SUDO) env PATH="$$PATH" GOFLAGS=$(GOFLAGS) CGO_ENABLED=0 FRANKENETES_BIN=$(abspath $(BIN)) \
 		FRANKENETES_SEED=$(SEED) FRANKENETES_ROUNDS=$(ROUNDS) \
 		$(GO) test -count=1 -timeout 60m -v -run '^Test(Crash|FirstStartKilled)$$' ./test/cloud
 
@@ -122,6 +125,12 @@ $(BIN)/runc: go.mod go.sum | deps
 
 $(BIN)/agnhost: go.mod go.sum | deps
 	$(GO) build -o $@ -trimpath -ldflags '-s -w' k8s.io/kubernetes/test/images/agnhost
+
+$(BIN)/test/cni/bridge: plugin := main/bridge
+$(BIN)/test/cni/host-local: plugin := ipam/host-local
+$(TEST_PLUGINS): go.mod | deps
+	GOBIN=$(abspath $(@D)) $(GO) install -trimpath -ldflags '-s -w' github.com/containernetworking/plugins/plugins/$(plugin)@$(PLUGINS)
+	@touch $@
 
 $(BIN)/images/index.json: $(addprefix $(BIN)/,hyperkube await agent hello pause agnhost) $(call sources,images cmd/images)
 	$(GO) run ./cmd/images -bin $(BIN) -kubernetes $(KUBERNETES) -busybox $(BUSYBOX)

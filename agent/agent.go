@@ -74,6 +74,7 @@ type agent struct {
 	// trial says what processes can have.
 	trial   func() rootless.Findings
 	volumes sync.Mutex
+	record  record
 	// keeper has the volumes that are in memory, once there is one.
 	keeper *rootless.Keeper
 	// requests are those being answered, on whatever connection.

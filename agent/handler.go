@@ -43,6 +43,8 @@ func (a *agent) handler() http.Handler {
 	mux.HandleFunc("POST "+protocol.ExecPath, a.exec)
 	mux.HandleFunc("POST "+protocol.ForwardPath, a.forward)
 	mux.HandleFunc("PUT "+protocol.VolumesPath+"/{name}", a.putVolume)
+	mux.HandleFunc("PUT "+protocol.RecordPath, a.record.put)
+	mux.HandleFunc("GET "+protocol.RecordPath, a.record.get)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		a.requests.begin()
 		defer a.requests.end()

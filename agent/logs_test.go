@@ -30,7 +30,7 @@ func awaitLine(t *testing.T, c *protocol.Client, id, text string) {
 
 func TestBothStreamsAreLogged(t *testing.T) {
 	_, text := runScript(t, newClient(t), "echo out; echo err >&2; printf 'no end'")
-	for _, line := range []string{"stdout F out\n", "stderr F err\n", "stdout F no end\n"} {
+	for _, line := range []string{"stdout F out\n", "stderr F err\n", "stdout P no end\n"} {
 		if !strings.Contains(text, line) {
 			t.Errorf("no %q in %q", line, text)
 		}

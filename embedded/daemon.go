@@ -49,6 +49,7 @@ type daemon struct {
 	network   *network.Network
 	runtime   *containerd.Runtime
 	isolation groups.Isolation
+	ending    bool // what a dead daemon left is ended, and nothing else
 	inherited bool // containers of an earlier daemon were there at the start
 	images    *images.Store
 	zone      *dns.Zone
@@ -111,7 +112,7 @@ func (d *daemon) open() error {
 	if err != nil {
 		return err
 	}
-	if d.lock, err = takeLock(o.Home); err != nil {
+	if d.lock, err = takeLock(o.Home, d.ending); err != nil {
 		return err
 	}
 	// A group's first process, which is not root out here, has to pass through

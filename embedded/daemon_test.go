@@ -31,7 +31,7 @@ func TestMain(m *testing.M) {
 // standIn does what a daemon does with its lock and its starter.
 func standIn(home, fate string) {
 	starter := readyPipe()
-	lock, err := takeLock(home)
+	lock, err := takeLock(home, fate == "ends what is left")
 	switch {
 	case err != nil:
 		starter.tell(err)
@@ -61,13 +61,13 @@ func spawnStandIn(t *testing.T, home, fate string) error {
 
 func TestStartWaitsForReadinessAndStopForTheEnd(t *testing.T) {
 	home := t.TempDir()
-	if pid, err := holder(home); pid != 0 || err != nil {
+	if pid, _, err := holder(home); pid != 0 || err != nil {
 		t.Errorf("before the start: process %d, %v", pid, err)
 	}
 	if err := spawnStandIn(t, home, "runs"); err != nil {
 		t.Fatal(err)
 	}
-	pid, err := holder(home)
+	pid, _, err := holder(home)
 	if err != nil || pid == 0 {
 		t.Fatalf("it is ready and has no lock: process %d, %v", pid, err)
 	}
@@ -77,7 +77,7 @@ func TestStartWaitsForReadinessAndStopForTheEnd(t *testing.T) {
 	if err := Stop(t.Context(), Options{Home: home}); err != nil {
 		t.Fatal(err)
 	}
-	if pid, err := holder(home); pid != 0 || err != nil {
+	if pid, _, err := holder(home); pid != 0 || err != nil {
 		t.Errorf("after the stop: process %d, %v", pid, err)
 	}
 	if err := Stop(t.Context(), Options{Home: home}); err != nil {
@@ -85,6 +85,30 @@ func TestStartWaitsForReadinessAndStopForTheEnd(t *testing.T) {
 	}
 	if _, err := Stat(t.Context(), Options{Home: home}); !errors.Is(err, ErrNotRunning) {
 		t.Errorf("status of what does not run: %v", err)
+	}
+}
+
+// TestAStopIsNotDisturbedByAnother stops a cloud while another stop ends what a
+// dead daemon left.
+func TestAStopIsNotDisturbedByAnother(t *testing.T) {
+	home := t.TempDir()
+	if err := spawnStandIn(t, home, "ends what is left"); err != nil {
+		t.Fatal(err)
+	}
+	pid, ending, err := holder(home)
+	if err != nil || pid == 0 || !ending {
+		t.Fatalf("it has the directory: process %d, ending what is left: %v, %v", pid, ending, err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 2*askTimeout)
+	defer cancel()
+	if err := Stop(ctx, Options{Home: home}); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("the second stop does not wait for the first: %v", err)
+	}
+	if err := syscall.Kill(pid, syscall.SIGTERM); err != nil {
+		t.Fatalf("the first stop was disturbed: %v", err)
+	}
+	if err := Stop(t.Context(), Options{Home: home}); err != nil {
+		t.Error(err)
 	}
 }
 
@@ -170,7 +194,7 @@ func TestAFailedStartLeavesWhatRanAlone(t *testing.T) {
 	if _, err := os.Stat(task); err != nil {
 		t.Errorf("what the containers need is gone: %v", err)
 	}
-	if pid, err := holder(o.Home); pid != 0 || err != nil {
+	if pid, _, err := holder(o.Home); pid != 0 || err != nil {
 		t.Errorf("the data directory is still locked by process %d, %v", pid, err)
 	}
 }

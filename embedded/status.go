@@ -168,7 +168,7 @@ func Stat(ctx context.Context, o Options) (Status, error) {
 		return Status{}, err
 	}
 	for until := time.Now().Add(silence); ; {
-		pid, err := holder(o.Home)
+		pid, _, err := holder(o.Home)
 		if err != nil {
 			return Status{}, err
 		}

@@ -29,7 +29,7 @@ func Stop(ctx context.Context, o Options) error {
 
 func stopOnce(ctx context.Context, o Options) error {
 	signal := unix.SIGTERM
-	if o.stopping(ctx) { // perhaps without a daemon, and not to be disturbed
+	if o.stopping(ctx) { // it has been told
 		signal = 0
 	}
 	if err := awaitHolder(ctx, o.Home, signal); err != nil {
@@ -58,9 +58,10 @@ func (o Options) stopping(ctx context.Context) bool {
 }
 
 // awaitHolder sends a signal, unless it is 0, to the daemon of a data
-// directory, if there is one, and waits until it has ended.
+// directory, if there is one, and waits until it has ended. Another stop, which
+// does what a daemon did not come to do, is only waited for.
 func awaitHolder(ctx context.Context, home string, signal unix.Signal) error {
-	pid, err := holder(home)
+	pid, ending, err := holder(home)
 	if err != nil || pid == 0 {
 		return err
 	}
@@ -74,10 +75,10 @@ func awaitHolder(ctx context.Context, home string, signal unix.Signal) error {
 	defer unix.Close(process)
 	// The descriptor cannot come to mean another process; had the number done
 	// so before it was opened, the lock would have another holder now.
-	if now, err := holder(home); err != nil || now != pid {
+	if now, _, err := holder(home); err != nil || now != pid {
 		return err
 	}
-	if signal != 0 {
+	if signal != 0 && !ending {
 		if err := unix.PidfdSendSignal(process, signal, nil, 0); err != nil && !errors.Is(err, unix.ESRCH) {
 			return fmt.Errorf("signal process %d: %w", pid, err)
 		}

@@ -30,7 +30,7 @@ func takeDown(ctx context.Context, o Options) error {
 	defer log.Close()
 	o.Log = slog.New(slog.NewTextHandler(log, nil))
 	o.Log.Info("the daemon ended without taking its groups down; they are taken down now")
-	d := &daemon{options: o, began: time.Now(), inherited: true}
+	d := &daemon{options: o, began: time.Now(), ending: true}
 	if err := d.open(); err != nil {
 		return errors.Join(err, d.close())
 	}

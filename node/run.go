@@ -16,6 +16,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"sync"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 	v1 "k8s.io/api/core/v1"
@@ -23,12 +24,10 @@ import (
 	"k8s.io/klog/v2"
 
 	"frankenetes.dev/agent/protocol"
-	"frankenetes.dev/cloud"
 	"frankenetes.dev/node/agents"
 	"frankenetes.dev/node/config"
 	"frankenetes.dev/node/images"
 	"frankenetes.dev/node/machine"
-	"frankenetes.dev/node/provider/aci"
 	"frankenetes.dev/node/registration"
 	"frankenetes.dev/node/runtime"
 	"frankenetes.dev/pki"
@@ -42,6 +41,7 @@ func Run(ctx context.Context, c config.Config, log *slog.Logger) error {
 	if err := n.prepare(); err != nil {
 		return err
 	}
+	defer n.close()
 	listener, err := net.Listen("tcp", net.JoinHostPort("", strconv.Itoa(c.AgentPort)))
 	if err != nil {
 		return fmt.Errorf("listen for agents: %w", err)
@@ -53,9 +53,22 @@ func Run(ctx context.Context, c config.Config, log *slog.Logger) error {
 	work, ctx := errgroup.WithContext(ctx)
 	work.Go(func() error { return n.hub.Serve(ctx, listener) })
 	work.Go(func() error { return n.runtime.Run(ctx) })
-	work.Go(func() error { return n.runKubelet(ctx) })
+	work.Go(func() error {
+		claimed, err := n.runtime.Claim(ctx, claimPatience)
+		if err == nil {
+			err = noteSizes(n.config.RootDir, claimed)
+		}
+		if err != nil {
+			return err
+		}
+		return n.runKubelet(ctx)
+	})
 	return work.Wait()
 }
+
+// claimPatience is how long agents have to call a node that knows nothing of
+// their groups: longer than they take to see that its last life is over.
+const claimPatience = 40 * time.Second
 
 // node is the parts of a node.
 type node struct {
@@ -65,6 +78,8 @@ type node struct {
 	runtime *runtime.Runtime
 	hub     *agents.Hub
 	machine *machine.Machine
+	// close ends the connection to where groups run.
+	close func()
 
 	mu sync.Mutex
 	// pod finds a pod once there is a kubelet.
@@ -81,17 +96,11 @@ func (n *node) prepare() error {
 	if err := os.MkdirAll(n.config.RootDir, 0o700); err != nil {
 		return fmt.Errorf("make root directory: %w", err)
 	}
-	place, err := cloud.Load(n.config.CloudConfig)
+	place, err := placeOf(n.config)
 	if err != nil {
 		return err
 	}
-	conn, err := cloud.Connect(place)
-	if err != nil {
-		return err
-	}
-	if n.config.Location == "" {
-		n.config.Location = place.Location
-	}
+	n.close = place.close
 	authority, server, err := n.agentAuthority()
 	if err != nil {
 		return err
@@ -101,17 +110,17 @@ func (n *node) prepare() error {
 		OnConnect:    func(id protocol.ID, c *protocol.Client) { n.runtime.Connected(id, c) },
 		OnDisconnect: func(id protocol.ID) { n.runtime.Disconnected(id) },
 	})
-	n.images = images.NewService(images.Registry{Client: conn.HTTPClient(), Host: place.Registry, Token: conn.Token}, n.config.RootDir)
+	n.images = images.NewService(place.registry, place.local, n.config.RootDir)
 	n.runtime, err = runtime.New(runtime.Options{
 		NodeName:   n.config.NodeName,
-		Provider:   aci.New(conn.Groups, n.config.ResourceGroup, n.config.Location, n.config.Subnet),
+		Provider:   place.provider,
 		Agents:     n.hub,
 		Images:     n.images,
 		Pod:        n.findPod,
 		RootDir:    n.config.RootDir,
 		StateDir:   filepath.Join(n.config.RootDir, "frankenetes"),
 		AgentImage: n.config.AgentImage, AgentAddress: n.config.AgentAddress, AgentAuthority: authority.CertPEM(),
-		Registry: place.Registry, OnLevel: n.showLevel, Log: n.log.With("part", "runtime"),
+		Registry: place.registry.Host, OnLevel: n.showLevel, Log: n.log.With("part", "runtime"),
 	})
 	if err != nil {
 		return err

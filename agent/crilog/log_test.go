@@ -75,12 +75,12 @@ func TestLines(t *testing.T) {
 	}{
 		"whole":                {[]string{"a\nb\n"}, "stdout F a\nstdout F b\n"},
 		"empty":                {[]string{"\n\n"}, "stdout F \nstdout F \n"},
-		"in pieces":            {[]string{"a", "b", "\nc"}, "stdout F ab\nstdout F c\n"},
+		"in pieces":            {[]string{"a", "b", "\nc"}, "stdout F ab\nstdout P c\n"},
 		"carriage return":      {[]string{"a\r\n"}, "stdout F a\r\n"},
 		"as long as can be":    {[]string{long, "\n"}, "stdout F " + long + "\n"},
 		"too long":             {[]string{long + "x\n"}, "stdout P " + long + "\nstdout F x\n"},
 		"too long, in pieces":  {[]string{long, "x", "\n"}, "stdout P " + long + "\nstdout F x\n"},
-		"far too long, no end": {[]string{long + long + "x"}, "stdout P " + long + "\nstdout P " + long + "\nstdout F x\n"},
+		"far too long, no end": {[]string{long + long + "x"}, "stdout P " + long + "\nstdout P " + long + "\nstdout P x\n"},
 		"nothing":              {[]string{""}, ""},
 	}
 	for name, test := range tests {

@@ -49,11 +49,12 @@ func (w *Writer) Write(output []byte) (int, error) {
 	return len(output), w.flush()
 }
 
-// Close ends a line that the process has left unfinished.
+// Close ends a line that the process has left unfinished: as a partial one, so
+// that whoever reads the log adds no end that was not there.
 func (w *Writer) Close() error {
 	w.lines = w.lines[:0]
 	if len(w.begun) > 0 {
-		w.end(time.Now(), 'F')
+		w.end(time.Now(), 'P')
 	}
 	return w.flush()
 }

@@ -24,6 +24,7 @@ const (
 	ExecPath      = "/v1/exec"           // POST: frames both ways
 	ForwardPath   = "/v1/forward"        // POST ?port=80: frames both ways
 	VolumesPath   = "/v1/volumes"        // PUT .../NAME Volume
+	RecordPath    = "/v1/record"         // PUT and GET: bytes that only the node understands
 	origin        = "https://agent"      // HTTP wants a host; the connection is already chosen
 	jsonType      = "application/json"   //
 	frameType     = "application/frames" //
@@ -97,6 +98,19 @@ func (c *Client) Remove(ctx context.Context, processID string) error {
 // has volumes.
 func (c *Client) PutVolume(ctx context.Context, name string, v Volume) error {
 	return c.call(ctx, http.MethodPut, VolumesPath+"/"+url.PathEscape(name), v, nil)
+}
+
+// PutRecord leaves with the agent, in its memory, what a node that loses its
+// own must know of the group. It replaces what was left before.
+func (c *Client) PutRecord(ctx context.Context, record []byte) error {
+	return c.call(ctx, http.MethodPut, RecordPath, record, nil)
+}
+
+// Record returns what PutRecord has left; nothing is an error with status 404.
+func (c *Client) Record(ctx context.Context) ([]byte, error) {
+	var record []byte
+	err := c.call(ctx, http.MethodGet, RecordPath, nil, &record)
+	return record, err
 }
 
 // Events calls fn with the state of every process that the agent knows, and

@@ -22,7 +22,8 @@ import (
 // kernel forbids it: in a user namespace of its own, nobody may see what is
 // under a mount (/proc, /etc/hosts) that was there before. So each directory
 // without such mounts below gets an overlay of its own, and those on the way
-// to mounts are made anew, with copies of the files that are right in them.
+// to mounts are made anew, with copies of the files that are right in them. A
+// directory with little in it is copied too, which takes less time.
 type composer struct {
 	// store is a directory for what is written, root the new root in it.
 	store, root string
@@ -32,9 +33,13 @@ type composer struct {
 	overlays                int
 }
 
-// largest is the size, in bytes, of a file that is copied. A larger one is
-// shown as it is, and cannot be written to.
-const largest = 1 << 20
+const (
+	// largest is the size, in bytes, of a file that is copied. A larger one is
+	// shown as it is, and cannot be written to.
+	largest = 1 << 20
+	// littleFiles and littleBytes are how much is little.
+	littleFiles, littleBytes = 8, 64 << 10
+)
 
 // composeRoot replaces the root file system, and keeps what is written in a
 // directory that is there. Where something will be mounted, it makes room.
@@ -99,7 +104,7 @@ func pivot(dir string) error {
 	return os.Chdir("/")
 }
 
-// directory fills a directory that has mounts below and is there already.
+// directory fills a directory of the new root that is there already.
 func (c *composer) directory(dir string) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -125,7 +130,7 @@ func (c *composer) entry(path string, kind fs.FileMode) error {
 		if err := makeLike(path, to); err != nil {
 			return err
 		}
-		if c.leads(path) {
+		if c.leads(path) || isLittle(path, &allowance{littleFiles, littleBytes}) {
 			return c.directory(path)
 		}
 		return c.overlay(path)
@@ -139,6 +144,39 @@ func (c *composer) entry(path string, kind fs.FileMode) error {
 		return c.file(path)
 	}
 	return nil // a socket or device is of no use without who made it
+}
+
+// allowance is what may still be copied.
+type allowance struct{ files, bytes int64 }
+
+// isLittle reports whether what is in a directory is within an allowance.
+func isLittle(dir string, left *allowance) bool {
+	f, err := os.Open(dir)
+	if err != nil {
+		return false
+	}
+	entries, err := f.ReadDir(int(left.files) + 1)
+	if err := errors.Join(f.Close(), err); err != nil {
+		return errors.Is(err, io.EOF) // there is nothing in it
+	}
+	for _, e := range entries {
+		info, err := e.Info()
+		if err != nil {
+			return false
+		}
+		left.files--
+		switch {
+		case e.IsDir():
+			if left.files < 0 || !isLittle(filepath.Join(dir, e.Name()), left) {
+				return false
+			}
+		case e.Type().IsRegular():
+			left.bytes -= info.Size()
+		case e.Type()&fs.ModeSymlink == 0:
+			return false // an overlay shows it, a copy would not
+		}
+	}
+	return left.files >= 0 && left.bytes >= 0
 }
 
 // leads reports whether something is mounted below a directory.
@@ -173,7 +211,21 @@ func (c *composer) file(path string) error {
 		}
 		return setReadOnly(unix.AT_FDCWD, to, unix.AT_SYMLINK_NOFOLLOW)
 	}
-	return errors.Join(copyFile(path, to), chownLike(path, to), os.Chmod(to, info.Mode()), touchLike(path, to))
+	return errors.Join(copyFile(path, to), chownLike(path, to), os.Chmod(to, info.Mode()), copyCapabilities(path, to), touchLike(path, to))
+}
+
+// copyCapabilities gives a program the capabilities that another has.
+func copyCapabilities(from, to string) error {
+	const attribute = "security.capability"
+	value := make([]byte, 64)
+	n, err := unix.Lgetxattr(from, attribute, value)
+	if errors.Is(err, unix.ENODATA) || errors.Is(err, unix.ENOTSUP) {
+		return nil
+	}
+	if err == nil {
+		err = unix.Lsetxattr(to, attribute, value[:n], 0)
+	}
+	return err
 }
 
 func copyFile(from, to string) error {

@@ -69,7 +69,9 @@ func launch(ctx context.Context, o Options) (*process, error) {
 	cmd := exec.Command(filepath.Join(o.Tools, "containerd"), "--config", o.configFile())
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.Dir = o.Root
-	cmd.Env = []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+	// The tools come first: a shim that is asked what it can do looks for runc
+	// on its path, and one that does not find it is asked again at every start.
+	cmd.Env = []string{"PATH=" + o.Tools + ":/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
 		"NOTIFY_SOCKET=" + ready.LocalAddr().String(), "TMPDIR=" + o.temporary()}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := cmd.Start(); err != nil {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"strings"
 
 	"k8s.io/apimachinery/pkg/api/resource"
 )
@@ -18,6 +19,14 @@ const (
 	KubeletPort = 10250
 	// AgentPort is where agents call.
 	AgentPort = 10300
+)
+
+// The providers.
+const (
+	// ACI is a cloud that answers the API of Azure Container Instances.
+	ACI = "aci"
+	// CRI is a container runtime of the node's own machine.
+	CRI = "cri"
 )
 
 // Config is what a node needs to know.
@@ -35,9 +44,14 @@ type Config struct {
 	// AgentCAFile and AgentCAKeyFile are the authority of the agents, and
 	// AgentAddress what they dial, host:port.
 	AgentCAFile, AgentCAKeyFile, AgentAddress string
+	// Provider is where the pods' groups run: ACI or CRI.
+	Provider string
 	// CloudConfig is the file with the cloud's configuration; ResourceGroup,
 	// Location and Subnet (an ARM id, may be empty) are where the pods' groups go.
 	CloudConfig, ResourceGroup, Location, Subnet string
+	// CRISocket is that of the container runtime, unix:///path, and
+	// RuntimeHandler the handler of the groups' sandboxes, empty for its default.
+	CRISocket, RuntimeHandler string
 	// AgentImage is the image that has the agent.
 	AgentImage string
 	// CPU, Memory and Pods are the capacity that the node shows.
@@ -69,10 +83,13 @@ func ParseFlags(args []string, w io.Writer) (Config, error) {
 	f.StringVar(&c.AgentCAFile, "agent-ca-file", "", "certificate of the authority of the agents")
 	f.StringVar(&c.AgentCAKeyFile, "agent-ca-key-file", "", "key of the authority of the agents")
 	f.StringVar(&c.AgentAddress, "agent-address", "", "host:port that agents dial (default: the hostname and agent port)")
-	f.StringVar(&c.CloudConfig, "cloud-config", "", "file with the configuration of the cloud")
-	f.StringVar(&c.ResourceGroup, "resource-group", "", "resource group of the pods")
-	f.StringVar(&c.Location, "location", "", "location of the pods (default: the cloud's)")
-	f.StringVar(&c.Subnet, "subnet", "", "ARM id of the subnet of the pods (default: they are in none)")
+	f.StringVar(&c.Provider, "provider", ACI, "where pods run: aci, a cloud, or cri, a container runtime of this machine")
+	f.StringVar(&c.CloudConfig, "cloud-config", "", "aci: file with the configuration of the cloud")
+	f.StringVar(&c.ResourceGroup, "resource-group", "", "aci: resource group of the pods")
+	f.StringVar(&c.Location, "location", "", "aci: location of the pods (default: the cloud's)")
+	f.StringVar(&c.Subnet, "subnet", "", "aci: ARM id of the subnet of the pods (default: they are in none)")
+	f.StringVar(&c.CRISocket, "cri-socket", "unix:///run/containerd/containerd.sock", "cri: socket of the container runtime")
+	f.StringVar(&c.RuntimeHandler, "runtime-handler", "", "cri: runtime handler of the pods, such as kata (default: the runtime's)")
 	f.StringVar(&c.AgentImage, "agent-image", "", "image of the agent")
 	f.IntVar(&c.CPU, "cpu", 4, "CPUs that the node shows")
 	f.Func("memory", "memory that the node shows (default 16G)", func(s string) (err error) {
@@ -96,12 +113,23 @@ func ParseFlags(args []string, w io.Writer) (Config, error) {
 // complete fills in defaults and says what is missing.
 func (c *Config) complete() error {
 	var missing []error
-	for _, need := range []struct{ flag, value string }{
+	type flags []struct{ flag, value string }
+	needed := flags{
 		{"hostname", c.Hostname}, {"kubeconfig", c.Kubeconfig},
 		{"tls-cert-file", c.CertFile}, {"tls-private-key-file", c.KeyFile}, {"client-ca-file", c.ClientCAFile},
-		{"agent-ca-file", c.AgentCAFile}, {"agent-ca-key-file", c.AgentCAKeyFile},
-		{"cloud-config", c.CloudConfig}, {"resource-group", c.ResourceGroup}, {"agent-image", c.AgentImage},
-	} {
+		{"agent-ca-file", c.AgentCAFile}, {"agent-ca-key-file", c.AgentCAKeyFile}, {"agent-image", c.AgentImage},
+	}
+	switch c.Provider {
+	case ACI:
+		needed = append(needed, flags{{"cloud-config", c.CloudConfig}, {"resource-group", c.ResourceGroup}}...)
+	case CRI:
+		if !strings.HasPrefix(c.CRISocket, "unix:///") {
+			missing = append(missing, fmt.Errorf("--cri-socket %q does not begin with unix:///", c.CRISocket))
+		}
+	default:
+		missing = append(missing, fmt.Errorf("--provider %q is neither %s nor %s", c.Provider, ACI, CRI))
+	}
+	for _, need := range needed {
 		if need.value == "" {
 			missing = append(missing, fmt.Errorf("flag --%s is missing", need.flag))
 		}

@@ -19,6 +19,9 @@ func TestDefaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if c.Provider != config.ACI {
+		t.Errorf("provider %q", c.Provider)
+	}
 	if c.NodeName != "virtual-kubelet" || c.AgentAddress != "node.example:10300" || c.KubeletPort != 10250 || c.RootDir != "/var/lib/kubelet" {
 		t.Errorf("%+v", c)
 	}
@@ -37,8 +40,30 @@ func TestEveryFlagThatIsMissingIsNamed(t *testing.T) {
 	}
 }
 
+func TestAContainerRuntimeNeedsNoCloud(t *testing.T) {
+	args := []string{"--provider=cri"}
+	for _, flag := range complete {
+		if !strings.HasPrefix(flag, "--cloud-config") && !strings.HasPrefix(flag, "--resource-group") {
+			args = append(args, flag)
+		}
+	}
+	c, err := config.ParseFlags(args, io.Discard)
+	if err != nil || c.Provider != config.CRI || c.CRISocket != "unix:///run/containerd/containerd.sock" || c.RuntimeHandler != "" {
+		t.Errorf("%+v, %v", c, err)
+	}
+	c, err = config.ParseFlags(append(args, "--cri-socket=unix:///run/crio/crio.sock", "--runtime-handler=kata"), io.Discard)
+	if err != nil || c.CRISocket != "unix:///run/crio/crio.sock" || c.RuntimeHandler != "kata" {
+		t.Errorf("%+v, %v", c, err)
+	}
+	for _, socket := range []string{"", "/run/containerd/containerd.sock", "tcp://127.0.0.1:1"} {
+		if _, err := config.ParseFlags(append(args, "--cri-socket="+socket), io.Discard); err == nil || !strings.Contains(err.Error(), "--cri-socket ") {
+			t.Errorf("with the socket %q: %v", socket, err)
+		}
+	}
+}
+
 func TestNonsenseIsRefused(t *testing.T) {
-	for _, bad := range []string{"--cpu=0", "--pods=-1", "--memory=much", "--memory=0", "--node-ip=home", "--no-such-flag", "surplus"} {
+	for _, bad := range []string{"--cpu=0", "--pods=-1", "--memory=much", "--memory=0", "--node-ip=home", "--no-such-flag", "surplus", "--provider=docker"} {
 		if c, err := config.ParseFlags(append(complete[:len(complete):len(complete)], bad), io.Discard); err == nil {
 			t.Errorf("%s gives %+v", bad, c)
 		}

@@ -9,7 +9,9 @@ import (
 
 // PullImage makes an image present and returns its ID. The registry is asked for
 // it with the given credential, unless the pod's group was made with the same
-// one: that another pod had a right to an image does not give this pod one.
+// one: that another pod had a right to an image does not give this pod one. For
+// a local image the kubelet calls only when it knows that a pod's credential had
+// brought it, so then the registry is asked too.
 func (s *Service) PullImage(ctx context.Context, spec *runtimeapi.ImageSpec, auth *runtimeapi.AuthConfig,
 	sandbox *runtimeapi.PodSandboxConfig) (string, error) {
 	full, err := Normalise(spec.GetImage())
@@ -20,7 +22,7 @@ func (s *Service) PullImage(ctx context.Context, spec *runtimeapi.ImageSpec, aut
 	s.mu.Lock()
 	e, known := s.pods[uid][full]
 	s.mu.Unlock()
-	if !known || !sameAccount(e.account, auth) {
+	if !known || e.local || !sameAccount(e.account, auth) {
 		asked, err := s.read(ctx, full, auth)
 		if err != nil {
 			return "", err
@@ -28,7 +30,7 @@ func (s *Service) PullImage(ctx context.Context, spec *runtimeapi.ImageSpec, aut
 		if !known {
 			e.image = asked.image
 		}
-		e.account = auth
+		e.account, e.local = auth, false
 	}
 	s.mu.Lock()
 	s.present[full] = e
@@ -55,22 +57,23 @@ func sameAccount(a, b *Account) bool {
 
 // ImageStatus returns a present image, by name or ID; one that is not present
 // is no error.
-func (s *Service) ImageStatus(_ context.Context, spec *runtimeapi.ImageSpec, _ bool) (*runtimeapi.ImageStatusResponse, error) {
-	image, ok := s.find(spec.GetImage())
-	if !ok {
-		return &runtimeapi.ImageStatusResponse{}, nil
+func (s *Service) ImageStatus(ctx context.Context, spec *runtimeapi.ImageSpec, _ bool) (*runtimeapi.ImageStatusResponse, error) {
+	e, ok, err := s.find(ctx, spec.GetImage())
+	if err != nil || !ok {
+		return &runtimeapi.ImageStatusResponse{}, err
 	}
-	return &runtimeapi.ImageStatusResponse{Image: image.CRI()}, nil
+	return &runtimeapi.ImageStatusResponse{Image: e.image.CRI()}, nil
 }
 
-// ListImages returns the present images.
-func (s *Service) ListImages(_ context.Context, filter *runtimeapi.ImageFilter) ([]*runtimeapi.Image, error) {
+// ListImages returns the images that were pulled: local ones are not the
+// kubelet's to clean up.
+func (s *Service) ListImages(ctx context.Context, filter *runtimeapi.ImageFilter) ([]*runtimeapi.Image, error) {
 	if wanted := filter.GetImage().GetImage(); wanted != "" {
-		image, ok := s.find(wanted)
-		if !ok {
-			return nil, nil
+		e, ok, err := s.find(ctx, wanted)
+		if err != nil || !ok {
+			return nil, err
 		}
-		return []*runtimeapi.Image{image.CRI()}, nil
+		return []*runtimeapi.Image{e.image.CRI()}, nil
 	}
 	var list []*runtimeapi.Image
 	for _, image := range s.all() {
@@ -79,15 +82,15 @@ func (s *Service) ListImages(_ context.Context, filter *runtimeapi.ImageFilter) 
 	return list, nil
 }
 
-// RemoveImage makes an image not present.
+// RemoveImage forgets that an image was pulled.
 func (s *Service) RemoveImage(_ context.Context, spec *runtimeapi.ImageSpec) error {
 	for {
-		image, ok := s.find(spec.GetImage())
+		e, ok := s.pulled(spec.GetImage())
 		if !ok {
 			return nil
 		}
 		s.mu.Lock()
-		delete(s.present, image.Ref)
+		delete(s.present, e.image.Ref)
 		s.mu.Unlock()
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"strings"
 
 	"github.com/distribution/reference"
+	"github.com/opencontainers/go-digest"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 )
 
@@ -23,7 +24,8 @@ type Image struct {
 	// Ref is its full name, such as docker.io/library/hello:latest.
 	Ref string `json:"ref"`
 	// ID is the digest of its configuration, which is how Kubernetes'
-	// runtimes name an image; Digest that of its manifest or index.
+	// runtimes name an image; Digest that of its manifest or index, empty for
+	// one that is of no registry.
 	ID     string `json:"id"`
 	Digest string `json:"digest"`
 	// Size is in bytes, compressed as in the registry.
@@ -47,8 +49,18 @@ func Normalise(ref string) (string, error) {
 	return named.String(), nil
 }
 
-// RepoDigest returns the name that stands for these bytes for ever.
+// IsID reports whether ref is an image's ID and no name.
+func IsID(ref string) bool {
+	_, err := digest.Parse(ref)
+	return err == nil
+}
+
+// RepoDigest returns the name that stands for these bytes for ever. For an image
+// of no registry that is its ID.
 func (i Image) RepoDigest() string {
+	if i.Digest == "" {
+		return i.ID
+	}
 	named, err := reference.ParseDockerRef(i.Ref)
 	if err != nil {
 		return ""
@@ -77,10 +89,12 @@ func (i Image) RunsAsRoot() bool {
 // CRI returns the image as the kubelet sees it.
 func (i Image) CRI() *runtimeapi.Image {
 	image := &runtimeapi.Image{
-		Id:          i.ID,
-		RepoDigests: []string{i.RepoDigest()},
-		Size:        uint64(i.Size),
-		Spec:        &runtimeapi.ImageSpec{Image: i.Ref},
+		Id:   i.ID,
+		Size: uint64(i.Size),
+		Spec: &runtimeapi.ImageSpec{Image: i.Ref},
+	}
+	if i.Digest != "" {
+		image.RepoDigests = []string{i.RepoDigest()}
 	}
 	if !i.Pinned() {
 		image.RepoTags = []string{i.Ref}

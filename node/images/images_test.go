@@ -246,7 +246,7 @@ func sandboxOf(uid string) *runtimeapi.PodSandboxConfig {
 func TestThePullReturnsWhatTheGroupRuns(t *testing.T) {
 	ctx := context.Background()
 	s := &shelf{ids: map[string]string{web: "one"}}
-	service := images.NewService(s, "/")
+	service := images.NewService(s, nil, "/")
 	if _, _, err := service.ForPod(ctx, "pod", "web", corev1.PullAlways); err != nil {
 		t.Fatal(err)
 	}
@@ -274,7 +274,7 @@ func TestThePullReturnsWhatTheGroupRuns(t *testing.T) {
 func TestAPrivateImageIsKnownAfterItsPull(t *testing.T) {
 	ctx := context.Background()
 	const private = "docker.io/library/private:latest"
-	service := images.NewService(&shelf{ids: map[string]string{private: "p"}}, "/")
+	service := images.NewService(&shelf{ids: map[string]string{private: "p"}}, nil, "/")
 	if _, _, err := service.ForPod(ctx, "pod", "private", corev1.PullAlways); err == nil {
 		t.Fatal("the group could be made without a credential")
 	}
@@ -292,7 +292,7 @@ func TestOneSecretDoesNotOpenAnImageToAnotherPod(t *testing.T) {
 	ctx := context.Background()
 	const private = "docker.io/library/private:latest"
 	s := &shelf{ids: map[string]string{private: "one"}}
-	service := images.NewService(s, "/")
+	service := images.NewService(s, nil, "/")
 	joe := &runtimeapi.AuthConfig{Username: "joe"}
 	pull := func(uid string, auth *runtimeapi.AuthConfig) (string, error) {
 		return service.PullImage(ctx, &runtimeapi.ImageSpec{Image: "private"}, auth, sandboxOf(uid))
@@ -320,7 +320,7 @@ func TestOneSecretDoesNotOpenAnImageToAnotherPod(t *testing.T) {
 
 func TestAnImageThatMayNotBePulledMustBePresent(t *testing.T) {
 	ctx := context.Background()
-	service := images.NewService(&shelf{ids: map[string]string{web: "one"}}, "/")
+	service := images.NewService(&shelf{ids: map[string]string{web: "one"}}, nil, "/")
 	if _, _, err := service.ForPod(ctx, "pod", "web", corev1.PullNever); err == nil {
 		t.Error("policy Never resolved an image that is not present")
 	}
@@ -332,9 +332,68 @@ func TestAnImageThatMayNotBePulledMustBePresent(t *testing.T) {
 	}
 }
 
+// store are images that are where groups run, by name and by ID.
+type store map[string]images.Image
+
+func (s store) Find(_ context.Context, ref string) (images.Image, bool, error) {
+	image, ok := s[ref]
+	return image, ok, nil
+}
+
+func TestALocalImageNeedsNoRegistry(t *testing.T) {
+	const own, id = "docker.io/library/own:1", "sha256:" + "0123456789012345678901234567890123456789012345678901234567890123"
+	image := images.Image{Ref: own, ID: id, Entrypoint: []string{"/own"}}
+	s := &shelf{ids: map[string]string{}}
+	service := images.NewService(s, store{own: image, id: image}, "/")
+	for _, policy := range []corev1.PullPolicy{corev1.PullIfNotPresent, corev1.PullNever} {
+		got, account, err := service.ForPod(t.Context(), string(policy), "own:1", policy)
+		if diff := cmp.Diff(image, got); err != nil || account != nil || diff != "" {
+			t.Errorf("policy %s: account %v, %v (-want +got):\n%s", policy, account, err, diff)
+		}
+	}
+	for _, ref := range []string{"own:1", id} {
+		status, err := service.ImageStatus(t.Context(), &runtimeapi.ImageSpec{Image: ref}, false)
+		if err != nil || status.GetImage().GetId() != id || len(status.GetImage().GetRepoDigests()) != 0 {
+			t.Errorf("%s is %v, %v", ref, status.GetImage(), err)
+		}
+	}
+	if image.RepoDigest() != id {
+		t.Errorf("it is run as %q, want its ID", image.RepoDigest())
+	}
+	if n := s.reads.Load(); n != 0 {
+		t.Errorf("a registry was asked %d times", n)
+	}
+	if _, _, err := service.ForPod(t.Context(), "always", "own:1", corev1.PullAlways); err == nil {
+		t.Error("a pod that pulls always got an image that no registry has")
+	}
+	if list, err := service.ListImages(t.Context(), nil); err != nil || len(list) != 0 {
+		t.Errorf("the kubelet may clean up %v, %v", list, err)
+	}
+}
+
+// TestAPullOfALocalImageAsksTheRegistry: the kubelet pulls what is present only
+// when a credential had brought it, and this pod has shown none of its own.
+func TestAPullOfALocalImageAsksTheRegistry(t *testing.T) {
+	const private = "docker.io/library/private:latest"
+	s := &shelf{ids: map[string]string{private: "p"}}
+	service := images.NewService(s, store{private: {Ref: private, ID: "p", Digest: "sha256:p"}}, "/")
+	for _, uid := range []string{"stranger", "friend"} {
+		if _, _, err := service.ForPod(t.Context(), uid, "private", corev1.PullIfNotPresent); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := service.PullImage(t.Context(), &runtimeapi.ImageSpec{Image: "private"}, nil, sandboxOf("stranger")); err == nil {
+		t.Error("a pod without a secret got an image that another pod's secret had brought")
+	}
+	joe := &runtimeapi.AuthConfig{Username: "joe"}
+	if id, err := service.PullImage(t.Context(), &runtimeapi.ImageSpec{Image: "private"}, joe, sandboxOf("friend")); err != nil || id != "p" {
+		t.Errorf("a pod with a secret got %q, %v", id, err)
+	}
+}
+
 func TestPresentImagesAreListedAndRemoved(t *testing.T) {
 	ctx := context.Background()
-	service := images.NewService(&shelf{ids: map[string]string{web: "one", "docker.io/library/db:1": "id-of-db"}}, "/")
+	service := images.NewService(&shelf{ids: map[string]string{web: "one", "docker.io/library/db:1": "id-of-db"}}, nil, "/")
 	for _, ref := range []string{"web", "db:1"} {
 		if _, err := service.PullImage(ctx, &runtimeapi.ImageSpec{Image: ref}, nil, nil); err != nil {
 			t.Fatal(err)
@@ -362,7 +421,7 @@ func TestManyWhoAskAtOnceAskTheRegistryOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		answer := make(chan struct{})
 		s := &shelf{ids: map[string]string{web: "one"}, during: func() { <-answer }}
-		service := images.NewService(s, "/")
+		service := images.NewService(s, nil, "/")
 		impatient, leave := context.WithCancel(t.Context())
 		for i := range 10 {
 			ctx, left := t.Context(), i == 0

@@ -23,6 +23,12 @@ type Reader interface {
 	Read(ctx context.Context, ref string, auth *runtimeapi.AuthConfig) (Image, error)
 }
 
+// Local are the images that are already where groups run, if the node can see
+// those: a runtime's own store. It finds by full name or ID.
+type Local interface {
+	Find(ctx context.Context, ref string) (image Image, found bool, err error)
+}
+
 // Service is the kubelet's image service. It is safe for concurrent use.
 //
 // A group needs the images of all its containers when it is made, which is
@@ -31,6 +37,8 @@ type Reader interface {
 // moves in between cannot make the two differ.
 type Service struct {
 	reader Reader
+	// local is nil where the node sees no images.
+	local Local
 	// dir is the directory whose file system is reported as the images'.
 	dir     string
 	flights singleflight.Group
@@ -45,14 +53,17 @@ type Service struct {
 type entry struct {
 	image   Image
 	account *Account
+	// local is of an image that no registry was asked for.
+	local bool
 }
 
 var _ internalapi.ImageManagerService = (*Service)(nil)
 
-// NewService returns a service that knows no image yet. Its images are said to
-// be on the file system of dir.
-func NewService(reader Reader, dir string) *Service {
-	return &Service{reader: reader, dir: dir, present: map[string]entry{}, pods: map[string]map[string]entry{}}
+// NewService returns a service that has pulled no image yet; those of local,
+// which may be nil, are present all the same. Its images are said to be on the
+// file system of dir.
+func NewService(reader Reader, local Local, dir string) *Service {
+	return &Service{reader: reader, local: local, dir: dir, present: map[string]entry{}, pods: map[string]map[string]entry{}}
 }
 
 // ForPod returns the image that a container of the pod with the given UID will
@@ -65,10 +76,12 @@ func (s *Service) ForPod(ctx context.Context, uid, ref string, policy v1.PullPol
 	}
 	s.mu.Lock()
 	e, known := s.pods[uid][full]
-	if !known && policy != v1.PullAlways {
-		e, known = s.present[full]
-	}
 	s.mu.Unlock()
+	if !known && policy != v1.PullAlways {
+		if e, known, err = s.find(ctx, full); err != nil {
+			return Image{}, nil, err
+		}
+	}
 	if !known {
 		if policy == v1.PullNever {
 			return Image{}, nil, fmt.Errorf("image %q is not present with pull policy of Never", ref)
@@ -136,21 +149,34 @@ func (s *Service) read(ctx context.Context, full string, auth *runtimeapi.AuthCo
 // readTimeout bounds the talk with a registry.
 const readTimeout = time.Minute
 
-// find returns a present image by name or ID.
-func (s *Service) find(ref string) (Image, bool) {
+// find returns a present image by name or ID: one that was pulled, or is local.
+func (s *Service) find(ctx context.Context, ref string) (entry, bool, error) {
+	if e, ok := s.pulled(ref); ok || s.local == nil {
+		return e, ok, nil
+	}
+	image, ok, err := s.local.Find(ctx, fullOrID(ref))
+	return entry{image: image, local: true}, ok, err
+}
+
+// pulled returns an image that was pulled, by name or ID.
+func (s *Service) pulled(ref string) (entry, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, e := range s.present {
 		if e.image.ID == ref {
-			return e.image, true
+			return e, true
 		}
 	}
-	full, err := Normalise(ref)
-	if err != nil {
-		return Image{}, false
+	e, ok := s.present[fullOrID(ref)]
+	return e, ok
+}
+
+// fullOrID returns an image's full name, or its ID if ref is that.
+func fullOrID(ref string) string {
+	if full, err := Normalise(ref); err == nil && !IsID(ref) {
+		return full
 	}
-	e, ok := s.present[full]
-	return e.image, ok
+	return ref
 }
 
 // all returns the present images, in order of their names.

@@ -8,15 +8,34 @@ package provider
 import "context"
 
 // Provider runs groups of containers. It is safe for concurrent use.
+// docs/providers.md tells how to write one.
 type Provider interface {
 	// Create asks for a group and returns once it is accepted; that the group
-	// runs shows when its agents call. Names are never used twice.
+	// runs shows when its agents call. Names are never used twice. What a
+	// Create that failed has left behind, Delete removes.
 	Create(ctx context.Context, g Group) error
 	// Delete kills a group and returns when its containers have ended. A group
 	// that does not exist is no error.
 	Delete(ctx context.Context, name string) error
-	// List returns the groups that carry all the given tags.
+	// List returns the groups that carry all the given tags: all of which
+	// anything is left that Delete would remove.
 	List(ctx context.Context, tags map[string]string) ([]Listed, error)
+}
+
+// Capabilities are those that every container of a group has, without CAP_:
+// what a pod may be given, and all that one which asks for nothing has.
+func Capabilities() []string {
+	return []string{
+		"AUDIT_WRITE", "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "MKNOD",
+		"NET_BIND_SERVICE", "NET_RAW", "SETFCAP", "SETGID", "SETPCAP", "SETUID", "SYS_CHROOT",
+	}
+}
+
+// Looker is a provider that can say of one group what List does not tell of all.
+type Looker interface {
+	// Ended reports whether a group does not run and never will again, or does
+	// not exist.
+	Ended(ctx context.Context, name string) (bool, error)
 }
 
 // Group is a set of containers that share a network address and volumes. Its
@@ -92,4 +111,9 @@ type Registry struct {
 type Listed struct {
 	Name string
 	Tags map[string]string
+	// Ended says that the group does not run and never will again, as after a
+	// reboot of the machine that it was on: there is only something to delete.
+	// A place that cannot tell says nothing; its groups are missed when their
+	// agents have been away for long.
+	Ended bool
 }

@@ -72,3 +72,20 @@ func TestRegistrationEndsWithTheNode(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+func TestALabelIsSetBesideTheOthers(t *testing.T) {
+	kube := fake.NewClientset(&v1.Node{ObjectMeta: metav1.ObjectMeta{Name: "vk", Labels: map[string]string{"a": "1", "b": "1"}}})
+	if err := Label(t.Context(), kube, "vk", "b", "2"); err != nil {
+		t.Fatal(err)
+	}
+	node, err := kube.CoreV1().Nodes().Get(t.Context(), "vk", metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(map[string]string{"a": "1", "b": "2"}, node.Labels); diff != "" {
+		t.Errorf("its labels differ (-want +got):\n%s", diff)
+	}
+	if err := Label(t.Context(), kube, "nobody", "b", "2"); err == nil || !strings.Contains(err.Error(), "label node nobody") {
+		t.Errorf("a node that is not there: %v", err)
+	}
+}

@@ -2,11 +2,13 @@ package runtime
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	v1 "k8s.io/api/core/v1"
 
 	"frankenetes.dev/agent/protocol"
+	"frankenetes.dev/node/provider"
 )
 
 const (
@@ -14,13 +16,6 @@ const (
 	maxContainers = 60
 	maxVolumes    = 20
 )
-
-// offered are the capabilities that a container of a group has, and so the
-// only ones that one of a pod can be given.
-var offered = []v1.Capability{
-	"AUDIT_WRITE", "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "MKNOD",
-	"NET_BIND_SERVICE", "NET_RAW", "SETFCAP", "SETGID", "SETPCAP", "SETUID", "SYS_CHROOT",
-}
 
 // check refuses a pod that asks for what a container group cannot give. The
 // error names the field, so that it can be read from the pod's events.
@@ -134,14 +129,10 @@ func checkSecurity(c *v1.Container) error {
 	return nil
 }
 
+// isOffered reports whether a group's containers have a capability: no other
+// can one of a pod be given.
 func isOffered(c v1.Capability) bool {
-	name := v1.Capability(strings.TrimPrefix(strings.ToUpper(string(c)), "CAP_"))
-	for _, o := range offered {
-		if o == name {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(provider.Capabilities(), strings.TrimPrefix(strings.ToUpper(string(c)), "CAP_"))
 }
 
 func refuse(field, why string) error {

@@ -50,6 +50,10 @@ type container struct {
 	finishing *protocol.State
 	// copying is set when its log is being copied.
 	copying bool
+	// logLost says that the copy of its log was lost with the node's files.
+	logLost bool
+	// lastWords is its termination message, once it has exited.
+	lastWords string
 }
 
 // name is the container's name in the pod.

@@ -70,6 +70,9 @@ type world struct {
 	authority *pki.Authority
 	root      string
 	address   string
+	hub       *agents.Hub
+	// patience is how long groups that nobody knows are waited for.
+	patience time.Duration
 	// levels gets what the node is told of its containers.
 	levels chan bool
 	// stop ends the runtime and the hub, not the groups.
@@ -84,7 +87,7 @@ const shell = "docker.io/library/shell:latest"
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	w := &world{t: t, place: &place{t: t, groups: map[string]*groupOfAgents{}, changed: make(chan struct{})}, shelf: &shelf{there: map[string]images.Image{}},
-		root: t.TempDir(), address: "127.0.0.1:0", levels: make(chan bool, 8), pods: map[string]*v1.Pod{}}
+		root: t.TempDir(), address: "127.0.0.1:0", patience: deadline, levels: make(chan bool, 8), pods: map[string]*v1.Pod{}}
 	w.shelf.put(images.Image{Ref: shell, ID: "sha256:shell", Digest: "sha256:" + strings.Repeat("a", 64),
 		Entrypoint: []string{"/bin/sh", "-c"}, Env: []string{"PATH=/usr/bin:/bin"}})
 	w.authority = must[*pki.Authority](t)(pki.NewAuthority("agents"))
@@ -110,12 +113,12 @@ func (w *world) start() {
 	listener := must[net.Listener](t)(net.Listen("tcp", w.address))
 	w.address = listener.Addr().String()
 	log := slog.New(slog.NewTextHandler(t.Output(), nil))
-	hub := agents.New(agents.Options{Authority: w.authority, Server: cert, Log: log,
+	w.hub = agents.New(agents.Options{Authority: w.authority, Server: cert, Log: log,
 		OnConnect:    func(id protocol.ID, c *protocol.Client) { w.Connected(id, c) },
 		OnDisconnect: func(id protocol.ID) { w.Disconnected(id) }})
-	w.images = images.NewService(w.shelf, "/")
+	w.images = images.NewService(w.shelf, nil, "/")
 	w.Runtime = must[*runtime.Runtime](t)(runtime.New(runtime.Options{
-		NodeName: "vk", Provider: w.place, Agents: hub, Images: w.images, Pod: w.findPod,
+		NodeName: "vk", Provider: w.place, Agents: w.hub, Images: w.images, Pod: w.findPod,
 		RootDir: w.root, StateDir: filepath.Join(w.root, "state"), AgentImage: "agent", AgentAddress: w.address,
 		AgentAuthority: w.authority.CertPEM(), Log: log,
 		OnLevel: func(_ context.Context, exact bool) { w.levels <- exact }}))
@@ -124,7 +127,7 @@ func (w *world) start() {
 		t.Fatal(err)
 	}
 	var work sync.WaitGroup
-	for _, part := range []func(context.Context) error{w.Run, func(ctx context.Context) error { return hub.Serve(ctx, listener) }} {
+	for _, part := range []func(context.Context) error{w.Run, func(ctx context.Context) error { return w.hub.Serve(ctx, listener) }} {
 		work.Go(func() {
 			if err := part(ctx); err != nil {
 				t.Error(err)
@@ -132,6 +135,27 @@ func (w *world) start() {
 		})
 	}
 	w.stop = func() { cancel(); work.Wait() }
+	must[map[string]runtime.Sizes](t)(w.Claim(ctx, w.patience))
+}
+
+// settleRecords waits until the pod agent of the only group has the record that
+// the node has.
+func (w *world) settleRecords() {
+	w.t.Helper()
+	ctx := bounded(w.t)
+	files := must[[]string](w.t)(filepath.Glob(filepath.Join(w.root, "state", "*.json")))
+	if len(files) != 1 {
+		w.t.Fatalf("there are %d records", len(files))
+	}
+	agent := must[*protocol.Client](w.t)(w.hub.Await(ctx, protocol.ID{Group: w.place.only().Name, Container: protocol.PodAgent}))
+	for ctx.Err() == nil {
+		shared, _ := agent.Record(ctx)
+		if own := must[[]byte](w.t)(os.ReadFile(files[0])); string(own) == string(shared) {
+			return
+		}
+		time.Sleep(time.Millisecond)
+	}
+	w.t.Fatal("the pod agent has another record")
 }
 
 func (w *world) findPod(namespace, name string) (*v1.Pod, bool) {

@@ -13,9 +13,7 @@ import (
 // Connected is to be called when an agent has connected. It follows what the
 // agent reports, and returns when the connection ends.
 func (r *Runtime) Connected(id protocol.ID, agent *protocol.Client) {
-	r.mu.Lock()
-	sb := r.groups[id.Group]
-	r.mu.Unlock()
+	sb := r.owner(id, agent)
 	if sb == nil {
 		r.log.Warn("an agent of an unknown group called", "group", id.Group, "container", id.Container)
 		return
@@ -24,10 +22,15 @@ func (r *Runtime) Connected(id protocol.ID, agent *protocol.Client) {
 	delete(sb.absent, id.Container)
 	sb.mu.Unlock()
 	if id.Container == protocol.PodAgent {
+		r.record(sb) // it may not have it
 		r.tasks.start(func() { r.refresh(sb) })
 	}
 	for {
-		err := agent.Events(sb.life, func(s protocol.State) { r.observe(sb, s) })
+		err := agent.Events(sb.life, func(s protocol.State) {
+			if !r.observe(sb, s) && s.Phase == protocol.Running {
+				r.endStray(sb, agent, s)
+			}
+		})
 		select {
 		case <-agent.Done():
 			return
@@ -65,11 +68,12 @@ func (r *Runtime) miss(sb *sandbox, name string) {
 }
 
 // observe takes note of a process's state as its agent reports it. The same
-// may be reported again after a connection was lost.
-func (r *Runtime) observe(sb *sandbox, s protocol.State) {
+// may be reported again after a connection was lost. It reports false of a
+// process that it does not know.
+func (r *Runtime) observe(sb *sandbox, s protocol.State) bool {
 	c := sb.find(s.ID)
 	if c == nil {
-		return
+		return false
 	}
 	if c.run(s.StartedAt) {
 		r.record(sb)
@@ -77,7 +81,7 @@ func (r *Runtime) observe(sb *sandbox, s protocol.State) {
 	}
 	r.follow(c)
 	if s.Phase != protocol.Exited {
-		return
+		return true
 	}
 	c.mu.Lock()
 	known := c.finishing != nil
@@ -85,6 +89,17 @@ func (r *Runtime) observe(sb *sandbox, s protocol.State) {
 	c.mu.Unlock()
 	if !known {
 		r.tasks.start(func() { r.finish(c, s) })
+	}
+	return true
+}
+
+// endStray ends a process of which an earlier life of the node did not come to
+// note that it was started: the kubelet is about to have another one made, and
+// the two must not run side by side.
+func (r *Runtime) endStray(sb *sandbox, agent *protocol.Client, s protocol.State) {
+	r.log.Info("ending a process that was started for an earlier life", "group", sb.group, "process", s.ID)
+	if err := agent.Signal(sb.life, s.ID, "SIGKILL"); err != nil && sb.life.Err() == nil {
+		r.log.Warn("a process of an earlier life is not ended", "group", sb.group, "process", s.ID, "error", err)
 	}
 }
 
@@ -116,6 +131,9 @@ func (r *Runtime) exit(c *container, s protocol.State, why string) {
 	}
 	if c.message != "" && s.Message != "" {
 		message := s.Message[:min(len(s.Message), maxMessage)]
+		c.mu.Lock()
+		c.lastWords = message
+		c.mu.Unlock()
 		if err := os.WriteFile(c.message, []byte(message), 0o600); err != nil {
 			r.log.Warn("a termination message is lost", "container", c.name(), "error", err)
 		}

@@ -40,6 +40,10 @@ type groupOfAgents struct {
 	// volumes is where the pod agent has the pod's volumes.
 	volumes string
 	stop    func()
+	// ended says that the machine was rebooted under it.
+	ended bool
+	// endedUnlisted is ended where the list does not tell.
+	endedUnlisted bool
 }
 
 func (p *place) Create(_ context.Context, g provider.Group) error {
@@ -110,10 +114,28 @@ func (p *place) List(_ context.Context, tags map[string]string) ([]provider.List
 	var list []provider.Listed
 	for _, g := range p.groups {
 		if maps.Equal(tags, map[string]string{provider.TagNode: g.Tags[provider.TagNode]}) {
-			list = append(list, provider.Listed{Name: g.Name, Tags: g.Tags})
+			list = append(list, provider.Listed{Name: g.Name, Tags: g.Tags, Ended: g.ended})
 		}
 	}
 	return list, nil
+}
+
+// reboot ends all that runs; the groups are there as before.
+func (p *place) reboot() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, g := range p.groups {
+		g.stop()
+		g.ended = true
+	}
+}
+
+// Ended is what a place tells of one group only.
+func (p *place) Ended(_ context.Context, name string) (bool, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	g := p.groups[name]
+	return g == nil || g.ended || g.endedUnlisted, nil
 }
 
 func (p *place) tell() {

@@ -18,9 +18,9 @@ func (r *Runtime) reconcile(ctx context.Context) error {
 	}
 	listed := map[string]bool{}
 	for _, g := range groups {
-		listed[g.Name] = true
+		listed[g.Name] = !g.Ended
 		r.mu.Lock()
-		known := r.groups[g.Name] != nil
+		known := r.groups[g.Name] != nil || r.claims[g.Name] != nil
 		r.mu.Unlock()
 		if !known {
 			r.log.Info("deleting a group that belongs to no sandbox", "group", g.Name)

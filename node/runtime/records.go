@@ -32,6 +32,7 @@ type sandboxRecord struct {
 	Clean      bool                    `json:"clean,omitempty"`
 	Memory     map[string]int64        `json:"memory,omitempty"`
 	Images     map[string]images.Image `json:"images"`
+	Sizes      Sizes                   `json:"sizes"`
 	Config     []byte                  `json:"config"` // a PodSandboxConfig
 	Containers []containerRecord       `json:"containers"`
 }
@@ -54,10 +55,17 @@ type containerRecord struct {
 	// file comes from.
 	LogOffset int64 `json:"logOffset"`
 	LogSize   int64 `json:"logSize"`
+	// Message is its termination message and MessagePath where the kubelet
+	// looks for that.
+	Message     string `json:"message,omitempty"`
+	MessagePath string `json:"messagePath,omitempty"`
+
+	logLost bool
 }
 
-// record keeps what a restarted node must know of a sandbox. That it cannot be
-// written is no reason to stop: the pod would be started anew.
+// record keeps what a restarted node must know of a sandbox, in a file and with
+// the pod agent. That it cannot be written is no reason to stop: the pod would
+// be started anew.
 func (r *Runtime) record(sb *sandbox) {
 	if r.opts.StateDir == "" {
 		return
@@ -70,7 +78,11 @@ func (r *Runtime) record(sb *sandbox) {
 	if !known {
 		return
 	}
-	err := writeRecord(r.recordPath(sb.id), sb)
+	data, err := sb.encode()
+	if err == nil {
+		r.share(sb, data)
+		err = writeRecord(r.recordPath(sb.id), data)
+	}
 	if err != nil {
 		r.log.Warn("a sandbox cannot be recorded", "pod", sb.namespace+"/"+sb.name, "error", err)
 	}
@@ -90,16 +102,20 @@ func (r *Runtime) unrecord(sb *sandbox) {
 
 func (r *Runtime) recordPath(id string) string { return filepath.Join(r.opts.StateDir, id+".json") }
 
-// writeRecord replaces a sandbox's file as a whole.
-func writeRecord(path string, sb *sandbox) error {
+func (sb *sandbox) encode() ([]byte, error) {
 	rec, err := sb.record()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	data, err := json.Marshal(rec)
 	if err != nil {
-		return fmt.Errorf("encode record: %w", err)
+		return nil, fmt.Errorf("encode record: %w", err)
 	}
+	return data, nil
+}
+
+// writeRecord replaces a sandbox's file as a whole.
+func writeRecord(path string, data []byte) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return fmt.Errorf("write record: %w", err)
 	}
@@ -116,7 +132,7 @@ func (sb *sandbox) record() (sandboxRecord, error) {
 	containers := sb.all()
 	sb.mu.Lock()
 	rec := sandboxRecord{ID: sb.id, Namespace: sb.namespace, Name: sb.name, UID: sb.uid, Created: sb.created,
-		Group: sb.group, Ready: sb.ready, IP: sb.ip, Exact: sb.exact, Ports: sb.ports, Clean: sb.clean, Memory: sb.memory, Images: sb.images}
+		Group: sb.group, Ready: sb.ready, IP: sb.ip, Exact: sb.exact, Ports: sb.ports, Clean: sb.clean, Memory: sb.memory, Images: sb.images, Sizes: sb.sizes}
 	config := sb.config
 	sb.mu.Unlock()
 	var err error
@@ -145,7 +161,7 @@ func (c *container) record() (containerRecord, error) {
 	defer c.mu.Unlock()
 	return containerRecord{ID: c.id, Config: data, Host: c.host, Image: c.image, Created: c.created, State: c.state,
 		Started: c.started, Finished: c.finished, ExitCode: c.exitCode, Reason: c.reason, Text: c.text,
-		LogPath: c.log.path, LogOffset: offset, LogSize: size}, nil
+		LogPath: c.log.path, LogOffset: offset, LogSize: size, Message: c.lastWords, MessagePath: c.message}, nil
 }
 
 // records reads what an earlier life of the node has kept. A file that cannot

@@ -17,21 +17,20 @@ import (
 const listAgain = 2 * time.Second
 
 // Recover takes up the groups that an earlier life of the node has left: it
-// adopts those of which there is a record and deletes the others, whose pods
-// are then started anew, as after the reboot of a machine. It must be called
-// before agents can connect.
+// adopts those of which there is a record here. The others are for Claim. It
+// must be called before agents can connect.
 func (r *Runtime) Recover(ctx context.Context) error {
 	groups, err := r.listUntil(ctx)
 	if err != nil {
 		return err
 	}
-	listed := map[string]bool{}
+	listed := map[string]provider.Listed{}
 	for _, g := range groups {
-		listed[g.Name] = true
+		listed[g.Name] = g
 	}
 	for _, rec := range r.records() {
 		var err error
-		if !listed[rec.Group] {
+		if g, ok := listed[rec.Group]; !ok || g.Ended {
 			err = fmt.Errorf("its container group %q is gone", rec.Group)
 		} else {
 			err = r.adopt(rec)
@@ -41,13 +40,15 @@ func (r *Runtime) Recover(ctx context.Context) error {
 			_ = os.Remove(r.recordPath(rec.ID))
 		}
 	}
-	for name := range listed {
-		r.mu.Lock()
-		known := r.groups[name] != nil
-		r.mu.Unlock()
-		if !known {
-			r.log.Info("deleting a group of an earlier life", "group", name)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for name, g := range listed {
+		switch {
+		case r.groups[name] != nil:
+		case g.Ended:
 			r.tasks.start(func() { r.deleteStray(name) })
+		default:
+			r.claims[name] = &claim{tags: g.Tags, settled: make(chan struct{})}
 		}
 	}
 	return nil
@@ -75,7 +76,7 @@ func (r *Runtime) listUntil(ctx context.Context) ([]provider.Listed, error) {
 // call.
 func (r *Runtime) adopt(rec sandboxRecord) error {
 	sb := r.newSandbox(rec.Namespace, rec.Name, rec.UID)
-	sb.id, sb.created, sb.group, sb.images = rec.ID, rec.Created, rec.Group, rec.Images
+	sb.id, sb.created, sb.group, sb.images, sb.sizes = rec.ID, rec.Created, rec.Group, rec.Images, rec.Sizes
 	sb.ready, sb.ip, sb.config = rec.Ready, rec.IP, &runtimeapi.PodSandboxConfig{}
 	if err := proto.Unmarshal(rec.Config, sb.config); err != nil {
 		return fmt.Errorf("read record of sandbox: %w", err)
@@ -108,6 +109,7 @@ func (r *Runtime) adopt(rec sandboxRecord) error {
 			r.follow(c)
 		}
 	}
+	r.copyAgain(sb)
 	r.log.Info("a sandbox is taken up again", "pod", sb.namespace+"/"+sb.name, "group", sb.group, "containers", len(sb.containers))
 	return nil
 }
@@ -118,6 +120,7 @@ func (r *Runtime) revive(sb *sandbox, rec containerRecord) (*container, error) {
 		id: rec.ID, sandbox: sb, config: &runtimeapi.ContainerConfig{}, host: rec.Host, image: rec.Image, created: rec.Created,
 		ended: make(chan struct{}), log: newLogCopy(rec.LogPath),
 		state: rec.State, started: rec.Started, finished: rec.Finished, exitCode: rec.ExitCode, reason: rec.Reason, text: rec.Text,
+		lastWords: rec.Message, logLost: rec.logLost,
 	}
 	if err := proto.Unmarshal(rec.Config, c.config); err != nil {
 		return nil, fmt.Errorf("read record of container: %w", err)

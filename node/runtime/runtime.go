@@ -107,6 +107,8 @@ type Runtime struct {
 	groups   map[string]*sandbox
 	prepared map[string]*preparation
 	watched  map[string]*volume
+	// claims are the groups that are not known yet to be ours to go on with.
+	claims map[string]*claim
 }
 
 var _ internalapi.RuntimeService = (*Runtime)(nil)
@@ -124,7 +126,7 @@ func New(o Options) (*Runtime, error) {
 	r := &Runtime{
 		opts: o, log: log, volumes: watcher, nudge: make(chan struct{}, 1),
 		sandboxes: map[string]*sandbox{}, containers: map[string]*container{},
-		groups: map[string]*sandbox{}, prepared: map[string]*preparation{}, watched: map[string]*volume{},
+		groups: map[string]*sandbox{}, prepared: map[string]*preparation{}, watched: map[string]*volume{}, claims: map[string]*claim{},
 	}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -26,6 +26,8 @@ type sandbox struct {
 	group string
 	// images are what the group's containers run, by container.
 	images map[string]images.Image
+	// sizes are what the pod asked for when its group was made.
+	sizes Sizes
 	// life ends when the group is gone or given up, with done.
 	life context.Context
 	done context.CancelFunc
@@ -47,6 +49,10 @@ type sandbox struct {
 	volumes    map[string]*volume
 	// absent are the agents that were needed and are not connected, since when.
 	absent map[string]time.Time
+	// unshared is a record that the pod agent has not got yet; sharing says
+	// that somebody sees to it.
+	unshared []byte
+	sharing  bool
 }
 
 func (r *Runtime) newSandbox(namespace, name, uid string) *sandbox {

@@ -4,7 +4,9 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -183,6 +185,9 @@ func (r *Runtime) watch(v *volume) error {
 		return nil
 	}
 	if err := r.volumes.Add(v.host); err != nil {
+		r.mu.Lock()
+		delete(r.watched, v.host)
+		r.mu.Unlock()
 		return fmt.Errorf("watch volume %s: %w", v.name, err)
 	}
 	return nil
@@ -231,9 +236,11 @@ func (r *Runtime) watchVolumes() {
 }
 
 // update sends a volume that has changed. If that fails for want of a
-// connection, the pod agent's next call makes good for it.
+// connection, the pod agent's next call makes good for it; if the kubelet has
+// not put anything there yet, it is seen when it does.
 func (r *Runtime) update(v *volume) {
-	if err := r.send(v.sandbox.life, v); err != nil && v.sandbox.life.Err() == nil {
+	err := r.send(v.sandbox.life, v)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) && v.sandbox.life.Err() == nil {
 		r.log.Warn("a volume is not up to date", "pod", v.sandbox.namespace+"/"+v.sandbox.name, "volume", v.name, "error", err)
 	}
 }

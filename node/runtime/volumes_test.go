@@ -52,22 +52,33 @@ func TestContentIsThereWhenTheContainerStartsAndFollows(t *testing.T) {
 		t.Errorf("the container saw %q", log)
 	}
 
+	untilChanged := awaitContent(t, inGroup)
+	publish(t, dir, "two", map[string]string{"a": "changed"})
+	untilChanged()
+}
+
+// awaitContent returns a function that waits until a volume has a file with
+// "changed" in it, and no other.
+func awaitContent(t *testing.T, inGroup string) func() {
+	t.Helper()
 	changes := must[*fsnotify.Watcher](t)(fsnotify.NewWatcher())
-	defer changes.Close()
+	t.Cleanup(func() { changes.Close() })
 	if err := changes.Add(inGroup); err != nil {
 		t.Fatal(err)
 	}
-	publish(t, dir, "two", map[string]string{"a": "changed"})
-	wait := bounded(t)
-	for {
-		_, deep := os.Lstat(filepath.Join(inGroup, "deep"))
-		if data, _ := os.ReadFile(filepath.Join(inGroup, "a")); string(data) == "changed" && os.IsNotExist(deep) {
-			break
-		}
-		select {
-		case <-changes.Events:
-		case <-wait.Done():
-			t.Fatal("the change never came, or what was taken away stayed")
+	return func() {
+		t.Helper()
+		wait := bounded(t)
+		for {
+			_, deep := os.Lstat(filepath.Join(inGroup, "deep"))
+			if data, _ := os.ReadFile(filepath.Join(inGroup, "a")); string(data) == "changed" && os.IsNotExist(deep) {
+				return
+			}
+			select {
+			case <-changes.Events:
+			case <-wait.Done():
+				t.Fatal("the change never came, or what was taken away stayed")
+			}
 		}
 	}
 }

@@ -52,6 +52,10 @@ type member struct {
 	// cuts counts how often the daemon was killed when a run may have been
 	// starting: the runtime ends such a run, and it is made anew.
 	cuts int
+	// blind says that containerd was killed while its runs came and went: it
+	// forgets a run before it notes how that has ended, and may know no more
+	// than that it has.
+	blind bool
 	// settled says that the group has come to be what was acknowledged;
 	// address and processes are those that it then had.
 	settled   bool

@@ -63,6 +63,7 @@ func testContainerdKilled(f *fleet, luck *rand.Rand) {
 	})
 	defer killed.Stop()
 	f.each(func(f *fleet, m *member) {
+		m.blind = true
 		if luck := m.rand.IntN(2); luck == 0 {
 			f.load(ctx, m)
 		}

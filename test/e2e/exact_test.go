@@ -16,26 +16,27 @@ func testExact(m *operator) {
 		return m.kubectl("exec", "exact", "-c", container, "--", "sh", "-c", script)
 	}
 	for script, want := range map[string]string{
-		"uname -n; cat /etc/hostname; hostname":                 "by-another-name\nby-another-name\nby-another-name\n",
-		"cat /etc/app/colour; ls /etc/app":                      "greencolour\n",
-		"cat /part/file; ls /part":                              "deep\nfile\n",
-		"echo x > /part-read-only/x || echo refused":            "refused\n",
-		"touch /x /etc/x 2>/dev/null || echo refused":           "refused\n",
-		"stat -c %a /cache; stat -f -c %T /cache":               "777\ntmpfs\n",
-		"echo from main > /cache/file && echo written":          "written\n",
-		"head -c 2000000 /dev/zero > /cache/big || echo full":   "full\n",
-		"echo mine > /mine/file && echo written":                "written\n",
-		"ls -A /.frankenetes /.frankenetes-volumes":             "/.frankenetes:\n\n/.frankenetes-volumes:\n",
-		"grep CapBnd /proc/self/status":                         "CapBnd:\t00000000a80425fb\n",
-		"umount /.frankenetes || mount -o remount,rw / || echo": "\n",
+		"uname -n; cat /etc/hostname; hostname":                              "by-another-name\nby-another-name\nby-another-name\n",
+		"cat /etc/app/colour; ls /etc/app":                                   "greencolour\n",
+		"cat /part/file; ls /part":                                           "deep\nfile\n",
+		"echo x > /part-read-only/x || echo refused":                         "refused\n",
+		"touch /x /etc/x 2>/dev/null || echo refused":                        "refused\n",
+		"stat -c %a /cache; stat -f -c %T /cache":                            "777\ntmpfs\n",
+		"echo from main > /cache/file && echo written":                       "written\n",
+		"head -c 2000000 /dev/zero > /cache/big || echo full; rm /cache/big": "full\n",
+		"echo mine > /mine/file && echo written":                             "written\n",
+		"ls -A /.frankenetes /.frankenetes-volumes":                          "/.frankenetes:\n\n/.frankenetes-volumes:\n",
+		"grep CapBnd /proc/self/status":                                      "CapBnd:\t00000000a80425fb\n",
+		"umount /.frankenetes || mount -o remount,rw / || echo":              "\n",
 	} {
 		if got := in("main", script+" 2>/dev/null"); !strings.HasPrefix(got, want) {
 			m.T.Errorf("%s: %q, want %q", script, got, want)
 		}
 	}
 	for script, want := range map[string]string{
-		"uname -n":                                         "by-another-name\n",
-		"cat /cache/file; rm -f /cache/big":                "from main\n",
+		"uname -n": "by-another-name\n",
+		"cat /proc/sys/net/ipv4/ping_group_range":          "0\t65535\n",
+		"cat /cache/file":                                  "from main\n",
 		"cat /data/exact-files/file":                       "mine\n",
 		"id -u; grep -E 'CapBnd|NoNew' /proc/self/status":  "1000\nCapBnd:\t0000000000000000\nNoNewPrivs:\t1\n",
 		"touch /x 2>/dev/null || echo not allowed":         "not allowed\n",

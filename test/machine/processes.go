@@ -148,5 +148,15 @@ func firstOfItsNamespace(pid int) bool {
 	return false
 }
 
+// Command is the process's command line as it is now, or nothing when it has
+// ended.
+func (p Process) Command() string {
+	line, err := os.ReadFile(procFile(p.PID, "cmdline"))
+	if err != nil {
+		return ""
+	}
+	return strings.ReplaceAll(strings.TrimRight(string(line), "\x00"), "\x00", " ")
+}
+
 // Has reports whether the process has a variable, "NAME=value".
 func (p Process) Has(variable string) bool { return slices.Contains(p.Environ, variable) }

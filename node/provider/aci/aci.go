@@ -90,6 +90,26 @@ func (p *Provider) List(ctx context.Context, tags map[string]string) ([]provider
 	return found, nil
 }
 
+// Ended reports whether a group has ended. The lists of ARM do not tell.
+func (p *Provider) Ended(ctx context.Context, name string) (bool, error) {
+	got, err := p.client.Get(ctx, p.resourceGroup, name, nil)
+	var e *azcore.ResponseError
+	if errors.As(err, &e) && e.StatusCode == 404 {
+		return true, nil
+	}
+	if err != nil {
+		return false, describe("look at", name, err)
+	}
+	if got.Properties == nil || got.Properties.InstanceView == nil || got.Properties.InstanceView.State == nil {
+		return false, nil
+	}
+	switch *got.Properties.InstanceView.State {
+	case "Succeeded", "Failed", "Stopped":
+		return true, nil
+	}
+	return false, nil
+}
+
 // listed converts a group if it carries all the wanted tags.
 func listed(g *armcontainerinstance.ContainerGroup, want map[string]string) (provider.Listed, bool) {
 	if g == nil || g.Name == nil {

@@ -6,9 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -22,6 +25,7 @@ import (
 
 	"frankenetes.dev/node/provider"
 	"frankenetes.dev/node/provider/aci"
+	"frankenetes.dev/node/provider/providertest"
 )
 
 // token is a credential that the servers of these tests do not look at.
@@ -50,6 +54,48 @@ func against(t *testing.T, subnet string, handler http.HandlerFunc) *aci.Provide
 }
 
 const path = "/subscriptions/sub/resourceGroups/pods/providers/Microsoft.ContainerInstance/containerGroups"
+
+// TestItKeepsTheContract is against a cloud that only keeps books.
+func TestItKeepsTheContract(t *testing.T) {
+	var mu sync.Mutex
+	groups := map[string]map[string]any{}
+	p := against(t, "/the/subnet", func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		name := strings.TrimPrefix(strings.TrimPrefix(r.URL.Path, path), "/")
+		switch {
+		case r.Method == http.MethodPut:
+			var body map[string]any
+			if err := json.NewDecoder(r.Body).Decode(&body); err != nil {
+				t.Error(err)
+			}
+			body["name"] = name
+			groups[name] = body
+			w.WriteHeader(http.StatusCreated)
+			if err := json.NewEncoder(w).Encode(body); err != nil {
+				t.Error(err)
+			}
+		case r.Method == http.MethodDelete && groups[name] == nil:
+			w.WriteHeader(http.StatusNoContent)
+		case r.Method == http.MethodDelete:
+			delete(groups, name)
+			w.WriteHeader(http.StatusOK)
+			io.WriteString(w, "{}")
+		default:
+			if err := json.NewEncoder(w).Encode(map[string]any{"value": slices.Collect(maps.Values(groups))}); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	providertest.Contract(t, p, func(string) provider.Group {
+		return provider.Group{Containers: []provider.Container{{Name: "web", Image: "hello"}}}
+	})
+	mu.Lock()
+	defer mu.Unlock()
+	if len(groups) != 0 {
+		t.Errorf("there is still %v", groups)
+	}
+}
 
 func TestCreateSaysWhatARMExpects(t *testing.T) {
 	var got any
