@@ -33,7 +33,7 @@ func withGuest(exact bool, guest v1.EphemeralContainerCommon) (*Runtime, *sandbo
 		},
 	}
 	r.opts.Pod = func(string, string) (*v1.Pod, bool) { return pod, true }
-	r.opts.Images = images.NewService(reader{}, "/")
+	r.opts.Images = images.NewService(reader{}, nil, "/")
 	return r, sb
 }
 
