@@ -29,6 +29,10 @@ kube_version := $(foreach p,k8s.io/component-base/version k8s.io/client-go/pkg/v
 # Our own sources, by what they go into. go.mod pins everything else.
 sources = $(shell find $(1) -name '*.go' -not -name '*_test.go' 2>/dev/null)
 
+# What runs Kubernetes' conformance suite, and what its images are made of.
+SUITE := $(addprefix $(BIN)/conformance/,e2e.test ginkgo kubectl run)
+UNDER := $(addprefix $(BIN)/conformance/,etcd sample-apiserver nnp)
+
 OURS  := $(addprefix $(BIN)/,frankenetes hyperkube await agent hello pause cni/frankenetes)
 TOOLS := $(addprefix $(BIN)/,containerd containerd-shim-runc-v2 runc agnhost)
 # By which a runtime that is not our cloud's has a network, in tests.
@@ -36,7 +40,7 @@ TEST_PLUGINS := $(addprefix $(BIN)/test/cni/,bridge host-local)
 
 .PHONY: help
 help: ## Show this list
-	@echo 'make TARGET, one of:'; sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+	@echo 'make TARGET, one of:'; sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
 
 .PHONY: up
 up: build ## Build everything, start the embedded cloud, create the cluster
@@ -57,7 +61,7 @@ fuzz: deps ## Run every fuzz target for FUZZTIME, 30s each
 	@GO=$(GO) hack/fuzz $(FUZZTIME)
 
 .PHONY: e2e
-e2e: build $(TEST_PLUGINS) ## Run the end-to-end tests on real containers (needs root)
+e2e: build suite $(TEST_PLUGINS) ## Run the end-to-end tests on real containers (needs root)
 	@hack/azure-cli
 	$(SUDO) env PATH="$$PATH" GOFLAGS=$(GOFLAGS) CGO_ENABLED=0 FRANKENETES_BIN=$(abspath $(BIN)) \
 		$(GO) test -count=1 -p 1 -timeout 30m -v ./test/...
@@ -72,6 +76,25 @@ crash: build ## Kill whatever runs container groups, and look for what was lost 
 figures: build ## Measure the embedded cloud alone (needs root, ten minutes and a quiet machine)
 	$(SUDO) env PATH="$$PATH" GOFLAGS=$(GOFLAGS) CGO_ENABLED=0 FRANKENETES_BIN=$(abspath $(BIN)) FRANKENETES_FIGURES=1 \
 		$(GO) test -count=1 -timeout 30m -v -run '^TestFigures$$' ./test/cloud
+
+.PHONY: conformance
+conformance: build suite ## Run Kubernetes' conformance tests (needs root, hours; CLASS=, FOCUS=, PROCS=, AGAIN=)
+	$(conformance) $(if $(AGAIN),-again)
+
+.PHONY: conformance-report
+conformance-report: build $(BIN)/conformance/run ## Write docs/conformance.md from the results that there are
+	$(conformance) -report
+
+conformance = $(SUDO) $(BIN)/conformance/run -bin $(abspath $(BIN)) -class '$(CLASS)' -focus '$(FOCUS)' \
+	-procs $(or $(PROCS),4) $(if $(NODES),-nodes $(NODES)) $(if $(CONFORMANCE_HOME),-home $(CONFORMANCE_HOME))
+
+.PHONY: conformance-short
+conformance-short: build suite ## Run the few of them that CI runs (needs root)
+	$(SUDO) env PATH="$$PATH" GOFLAGS=$(GOFLAGS) CGO_ENABLED=0 FRANKENETES_BIN=$(abspath $(BIN)) \
+		$(GO) test -count=1 -timeout 30m -v -run '^TestShort$$' ./test/conformance
+
+.PHONY: suite
+suite: $(SUITE) $(BIN)/conformance/images/index.json
 
 .PHONY: lint
 lint: ## Check format, arrows between layers, vet and staticcheck
@@ -134,3 +157,30 @@ $(TEST_PLUGINS): go.mod | deps
 
 $(BIN)/images/index.json: $(addprefix $(BIN)/,hyperkube await agent hello pause agnhost) $(call sources,images cmd/images)
 	$(GO) run ./cmd/images -bin $(BIN) -kubernetes $(KUBERNETES) -busybox $(BUSYBOX)
+
+# The conformance suite. Built like hyperkube, it finds most of its packages in
+# the build cache.
+$(BIN)/conformance/e2e.test: go.mod go.sum | deps
+	$(GO) test -c -o $@ -ldflags '-s -w $(kube_version)' k8s.io/kubernetes/test/e2e
+
+$(BIN)/conformance/ginkgo: go.mod go.sum | deps
+	$(GO) build -o $@ -ldflags '-s -w' github.com/onsi/ginkgo/v2/ginkgo
+
+$(BIN)/conformance/run: go.mod go.sum $(call sources,test/conformance) $(wildcard test/conformance/*.json test/conformance/*.yaml test/conformance/*.tmpl)
+	$(GO) build -o $@ ./test/conformance/run
+
+$(BIN)/conformance/kubectl: $(BIN)/hyperkube
+	@mkdir -p $(@D)
+	ln -sf ../hyperkube $@
+
+$(BIN)/conformance/etcd: go.mod go.sum | deps
+	$(GO) build -o $@ -ldflags '-s -w' go.etcd.io/etcd/server/v3
+
+$(BIN)/conformance/sample-apiserver: go.mod go.sum | deps
+	$(GO) build -o $@ -ldflags '-s -w' k8s.io/sample-apiserver
+
+$(BIN)/conformance/nnp: go.mod go.sum | deps
+	$(GO) build -o $@ -ldflags '-s -w' k8s.io/kubernetes/test/images/nonewprivs
+
+$(BIN)/conformance/images/index.json: $(addprefix $(BIN)/,agnhost pause) $(UNDER) $(call sources,images test/conformance/images)
+	$(GO) run ./test/conformance/images -bin $(BIN) -kubernetes "$$($(GO) list -m -f '{{.Dir}}' k8s.io/kubernetes)"

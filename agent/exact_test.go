@@ -379,3 +379,32 @@ func TestRootThatForgets(t *testing.T) {
 		t.Errorf("what was written is left: %v, %v", left, err)
 	}
 }
+
+// Root in the namespaces can end the process that holds them, to its own harm.
+func TestHolderThatIsKilled(t *testing.T) {
+	needsNamespaces(t)
+	c := newClient(t)
+	start(t, c, exact("main", "echo ready; sleep 1000", protocol.Exact{}))
+	awaitLine(t, c, "main", "ready")
+	for _, child := range ourChildren(t) {
+		if pid, line, _ := strings.Cut(child, " "); strings.HasPrefix(line, "agent hold") {
+			if err := exec.Command("kill", "-KILL", pid).Run(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for range 2 {
+		if _, err := c.Exec(bounded(t), command("true"), protocol.Streams{}); refusal(err) == 0 || !strings.Contains(err.Error(), "holds the container's namespaces") {
+			t.Errorf("a command beside it: %v", err)
+		}
+	}
+	if err := c.Signal(bounded(t), "main", "KILL"); err != nil {
+		t.Fatal(err)
+	}
+	if state := awaitExit(t, c, "main"); state.ExitCode != 137 {
+		t.Errorf("got %+v", state)
+	}
+	if got := says(t, c, exact("next", "echo as ever", protocol.Exact{})); got != "stdout F as ever\n" {
+		t.Errorf("the next one says %q", got)
+	}
+}

@@ -37,6 +37,9 @@ type Config struct {
 	// Registry is the host of the registry that answers to this cloud's
 	// tokens; images of ours are named by it.
 	Registry string `json:"registry"`
+	// Mirror is whether that registry also has images of other registries, as
+	// a mirror that is asked with ?ns= and the other's name.
+	Mirror bool `json:"mirror,omitempty"`
 	// StorageSuffix ends the host names of storage endpoints, "{account}.file."
 	// before it, where that is not Azure's.
 	StorageSuffix string `json:"storageSuffix,omitempty"`

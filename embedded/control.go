@@ -114,7 +114,7 @@ func (d *daemon) writeConfig() error {
 		Name: "local", SubscriptionID: d.settings.Subscription, TenantID: d.settings.Tenant, Location: d.options.Location,
 		ResourceManager: d.url(loopback.String()), Authority: d.url(loopback.String()), Audience: audience, CA: string(authority.CertPEM()),
 		Credential: cloud.Credential{ClientID: operator.ClientID, ClientSecret: operator.Secret},
-		DNSSuffix:  dnsSuffix, Registry: domain, PublishOn: loopback.String(),
+		DNSSuffix:  dnsSuffix, Registry: domain, Mirror: true, PublishOn: loopback.String(),
 		StorageSuffix: fmt.Sprintf("localhost:%d", d.settings.Ports.Files),
 		Inside:        &cloud.Inside{ResourceManager: d.url(managementName), Authority: d.url(managementName)},
 	}

@@ -38,14 +38,17 @@ type Entry struct {
 	Link string
 	// Content is used when there is no Source.
 	Content string
-	// Mode is the permission; a directory has os.ModeDir set.
+	// Mode is the permission; a directory has os.ModeDir set, a program that
+	// runs as its owner os.ModeSetuid.
 	Mode os.FileMode
 }
 
 // Image is what goes into one image.
 type Image struct {
 	// Ref is its full reference.
-	Ref        string
+	Ref string
+	// Below are layers under that of the entries.
+	Below      []v1.Layer
 	Entries    []Entry
 	Entrypoint []string
 	Cmd        []string
@@ -95,12 +98,9 @@ func (i Image) build() (v1.Image, error) {
 	if err != nil {
 		return nil, err
 	}
-	// Uncompressed: nothing travels over a network, and unpacking is half of
-	// what the first start of a cloud costs.
-	layer := static.NewLayer(content, types.OCIUncompressedLayer)
 	img := mutate.MediaType(empty.Image, types.OCIManifestSchema1)
 	img = mutate.ConfigMediaType(img, types.OCIConfigJSON)
-	if img, err = mutate.AppendLayers(img, layer); err != nil {
+	if img, err = mutate.AppendLayers(img, append(slices.Clone(i.Below), Layer(content))...); err != nil {
 		return nil, err
 	}
 	file, err := img.ConfigFile()
@@ -112,6 +112,11 @@ func (i Image) build() (v1.Image, error) {
 	file.Config = v1.Config{Entrypoint: i.Entrypoint, Cmd: i.Cmd, Env: i.Env, WorkingDir: i.WorkingDir}
 	return mutate.ConfigFile(img, file)
 }
+
+// Layer makes a layer of a tar archive. It is not compressed: nothing travels
+// over a network, and unpacking is half of what the first start of a cloud
+// costs.
+func Layer(tar []byte) v1.Layer { return static.NewLayer(tar, types.OCIUncompressedLayer) }
 
 // tar writes the image's entries, with the directories that they need.
 func (i Image) tar() ([]byte, error) {
@@ -150,6 +155,9 @@ func (e Entry) write(w *tar.Writer) error {
 	h := &tar.Header{Name: e.Path, Mode: int64(e.Mode.Perm()), ModTime: epoch, Format: tar.FormatPAX}
 	if e.Mode&os.ModeSticky != 0 {
 		h.Mode |= 0o1000
+	}
+	if e.Mode&os.ModeSetuid != 0 {
+		h.Mode |= 0o4000
 	}
 	switch {
 	case e.Mode.IsDir():

@@ -32,7 +32,7 @@ func All(bin, kubernetes, busybox string) []Image {
 func hyperkube(bin, version string) Image {
 	i := Image{
 		Ref: Registry + "/hyperkube:" + version,
-		Entries: append(base(),
+		Entries: append(Base(),
 			Entry{Path: "usr/local/bin/hyperkube", Source: filepath.Join(bin, "hyperkube"), Mode: 0o755},
 			Entry{Path: "usr/local/bin/await", Source: filepath.Join(bin, "await"), Mode: 0o755}),
 		Env: []string{"PATH=/usr/local/bin"},
@@ -47,7 +47,7 @@ func hyperkube(bin, version string) Image {
 func single(ref, binary, name string) Image {
 	return Image{
 		Ref:        Registry + "/" + ref,
-		Entries:    append(base(), Entry{Path: name, Source: binary, Mode: 0o755}),
+		Entries:    append(Base(), Entry{Path: name, Source: binary, Mode: 0o755}),
 		Entrypoint: []string{"/" + name},
 		Env:        []string{"PATH=/"},
 	}
@@ -58,7 +58,7 @@ func single(ref, binary, name string) Image {
 func test(bin, busybox string) Image {
 	i := Image{
 		Ref: Registry + "/test:latest",
-		Entries: append(base(),
+		Entries: append(Base(),
 			Entry{Path: "bin/busybox", Source: busybox, Mode: 0o755},
 			Entry{Path: "agnhost", Source: filepath.Join(bin, "agnhost"), Mode: 0o755}),
 		Cmd: []string{"sh"},
@@ -70,8 +70,8 @@ func test(bin, busybox string) Image {
 	return i
 }
 
-// base are the files that programs expect everywhere.
-func base() []Entry {
+// Base are the files that programs expect everywhere.
+func Base() []Entry {
 	return []Entry{
 		{Path: "tmp", Mode: os.ModeDir | os.ModeSticky | 0o777},
 		{Path: "etc/passwd", Content: "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n", Mode: 0o644},

@@ -44,7 +44,7 @@ func onCloud(c config.Config) (place, error) {
 	}
 	return place{
 		provider: aci.New(conn.Groups, c.ResourceGroup, location, c.Subnet),
-		registry: images.Registry{Client: conn.HTTPClient(), Host: conf.Registry, Token: conn.Token},
+		registry: images.Registry{Client: conn.HTTPClient(), Host: conf.Registry, Mirror: conf.Mirror, Token: conn.Token},
 		close:    func() {},
 	}, nil
 }

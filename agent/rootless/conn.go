@@ -55,15 +55,15 @@ func newConn(f *os.File) (*conn, error) {
 }
 
 // call sends a message and awaits the answer.
-func (c *conn) call(question, answer any, files ...*os.File) error {
-	received, err := c.exchange(question, answer, files...)
+func (c *conn) call(question, answer any, wait time.Duration, files ...*os.File) error {
+	received, err := c.exchange(question, answer, wait, files...)
 	closeAll(received)
 	return err
 }
 
 // exchange is a call whose answer may come with files.
-func (c *conn) exchange(question, answer any, files ...*os.File) ([]*os.File, error) {
-	if err := c.bound(); err != nil {
+func (c *conn) exchange(question, answer any, wait time.Duration, files ...*os.File) ([]*os.File, error) {
+	if err := c.SetDeadline(time.Now().Add(wait)); err != nil {
 		return nil, err
 	}
 	if err := c.send(question, files...); err != nil {
@@ -71,9 +71,6 @@ func (c *conn) exchange(question, answer any, files ...*os.File) ([]*os.File, er
 	}
 	return c.receive(answer)
 }
-
-// bound lets no exchange take long from here on.
-func (c *conn) bound() error { return c.SetDeadline(time.Now().Add(patience)) }
 
 // receiveBegin reads the first request to a stage.
 func (c *conn) receiveBegin() (begin, error) {

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"sync"
+	"time"
 
 	"frankenetes.dev/agent/process"
 	"frankenetes.dev/agent/protocol"
@@ -80,7 +81,7 @@ func (k *Keeper) ask(q request) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	var a answer
-	if err := k.conn.call(q, &a); err != nil {
+	if err := k.conn.call(q, &a, patience); err != nil {
 		return fmt.Errorf("ask keeper of volumes in memory: %w", err)
 	}
 	if a.Error != "" {
@@ -98,7 +99,7 @@ func borrow(dirs Dirs, name, token string) (*os.File, error) {
 	k := &conn{c.(*net.UnixConn)}
 	defer k.Close()
 	var a answer
-	files, err := k.exchange(request{Lend: &lend{name, token}}, &a)
+	files, err := k.exchange(request{Lend: &lend{name, token}}, &a, patience)
 	if err == nil && a.Error != "" {
 		err = errors.New(a.Error)
 	}
@@ -227,7 +228,7 @@ func (k *keeper) put(q keep) error {
 func (k *keeper) lend(c *conn) error {
 	defer c.Close()
 	var q request
-	if err := c.bound(); err != nil {
+	if err := c.SetDeadline(time.Now().Add(patience)); err != nil {
 		return err
 	}
 	files, err := c.receive(&q)

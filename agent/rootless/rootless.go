@@ -33,9 +33,13 @@ const (
 	KeepStage  = "keep"
 )
 
-// patience bounds what the holder may take for a request. Only a container's
-// root that stops or kills the holder makes it late.
-const patience = 10 * time.Second
+const (
+	// patience bounds what a helper may take for a request. Only a container's
+	// root that stops it makes the holder late.
+	patience = 10 * time.Second
+	// openPatience bounds the making of a room, for which files are copied.
+	openPatience = time.Minute
+)
 
 // Room is the namespaces of one run of a container's program, with the holder
 // inside. It is safe for concurrent use.
@@ -131,7 +135,7 @@ func (r *Room) open(reaper *process.Reaper, b begin) error {
 	}
 	b.Process.Args = nil // come with the start
 	for range 2 {        // setup, then the holder
-		a, err := r.ask(request{Begin: &b}, b.volumes...)
+		a, err := r.ask(request{Begin: &b}, openPatience, b.volumes...)
 		if err != nil {
 			return fmt.Errorf("prepare namespaces: %w", err)
 		}
@@ -163,7 +167,7 @@ func (r *Room) UID() int { return r.uid }
 
 // StartProgram starts a program inside.
 func (r *Room) StartProgram(c process.Command) (int, error) {
-	a, err := r.ask(request{Start: &program{Args: c.Args, Terminal: c.Terminal}}, c.Files...)
+	a, err := r.ask(request{Start: &program{Args: c.Args, Terminal: c.Terminal}}, patience, c.Files...)
 	return a.PID, err
 }
 
@@ -172,19 +176,22 @@ func (r *Room) Message(path string) string {
 	if path == "" {
 		return ""
 	}
-	a, err := r.ask(request{Message: path})
+	a, err := r.ask(request{Message: path}, patience)
 	if err != nil {
 		return ""
 	}
 	return a.Text
 }
 
-func (r *Room) ask(q request, files ...*os.File) (answer, error) {
+// ask asks the holder. One that has not answered is never asked again: what it
+// says later would be taken for another answer.
+func (r *Room) ask(q request, wait time.Duration, files ...*os.File) (answer, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	var a answer
-	if err := r.conn.call(q, &a, files...); err != nil {
-		return a, fmt.Errorf("ask the process that holds the container's namespaces: %w", err)
+	if err := r.conn.call(q, &a, wait, files...); err != nil {
+		_ = r.conn.Close()
+		return a, fmt.Errorf("ask the process that holds the container's namespaces, which its root can end: %w", err)
 	}
 	if a.Error != "" {
 		return a, errors.New(a.Error)

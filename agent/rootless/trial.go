@@ -49,7 +49,7 @@ func try(reaper *process.Reaper, b begin) error {
 	}
 	_ = theirs.Close()
 	var a answer
-	err = ours.call(request{Begin: &b}, &a)
+	err = ours.call(request{Begin: &b}, &a, openPatience)
 	if err != nil {
 		_ = child.Signal(unix.SIGKILL)
 		err = fmt.Errorf("await trial: %w", err)

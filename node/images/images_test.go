@@ -9,6 +9,7 @@ import (
 	"log"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -135,6 +136,48 @@ func server(t *testing.T, may func(user, password string) bool) (ref string, rea
 	host := strings.TrimPrefix(guarded.URL, "http://")
 	return host + "/team/web:v1", images.Registry{Client: guarded.Client(), Host: host}
 }
+
+func TestAMirrorIsAskedBeforeTheRegistryItself(t *testing.T) {
+	ref, mirror := server(t, func(string, string) bool { return true })
+	other, _ := server(t, func(string, string) bool { return true })
+	var asked []string // for images of whom
+	empty := false
+	mirror.Client.Transport = spy(func(req *http.Request) (*http.Response, error) {
+		if ns := req.URL.Query().Get("ns"); ns != "" {
+			asked = append(asked, ns)
+			if empty {
+				answer := httptest.NewRecorder()
+				answer.WriteHeader(http.StatusNotFound)
+				return answer.Result(), nil
+			}
+		}
+		return http.DefaultTransport.RoundTrip(req)
+	})
+	elsewhere := "elsewhere.invalid/team/web:v1"
+	if _, err := mirror.Read(t.Context(), elsewhere, nil); err == nil || len(asked) > 0 {
+		t.Errorf("a registry that is no mirror was asked for images of %v: %v", asked, err)
+	}
+	mirror.Mirror = true
+	if got, err := mirror.Read(t.Context(), elsewhere, nil); err != nil || got.Ref != elsewhere || !slices.Contains(asked, "elsewhere.invalid") {
+		t.Errorf("%+v, %v; asked for images of %v", got, err, asked)
+	}
+	asked, empty = nil, true
+	if got, err := mirror.Read(t.Context(), other, nil); err != nil || got.Ref != other || len(asked) == 0 {
+		t.Errorf("an image that the mirror has not: %+v, %v; asked for images of %v", got, err, asked)
+	}
+	asked, empty = nil, false
+	if _, err := mirror.Read(t.Context(), ref, nil); err != nil || len(asked) > 0 {
+		t.Errorf("an image of the registry's own: %v; asked for images of %v", err, asked)
+	}
+	if _, err := mirror.Read(t.Context(), elsewhere, &runtimeapi.AuthConfig{Username: "joe"}); err == nil || len(asked) > 0 {
+		t.Errorf("with a credential for the other registry the mirror was asked for images of %v: %v", asked, err)
+	}
+}
+
+// spy is a transport that looks at what passes.
+type spy func(*http.Request) (*http.Response, error)
+
+func (s spy) RoundTrip(req *http.Request) (*http.Response, error) { return s(req) }
 
 func TestRegistryTellsHowToRunAnImage(t *testing.T) {
 	ref, reader := server(t, func(string, string) bool { return true })
