@@ -158,8 +158,14 @@ func TestAMirrorIsAskedBeforeTheRegistryItself(t *testing.T) {
 		t.Errorf("a registry that is no mirror was asked for images of %v: %v", asked, err)
 	}
 	mirror.Mirror = true
-	if got, err := mirror.Read(t.Context(), elsewhere, nil); err != nil || got.Ref != elsewhere || !slices.Contains(asked, "elsewhere.invalid") {
+	got, err := mirror.Read(t.Context(), elsewhere, nil)
+	if err != nil || got.Ref != elsewhere || !slices.Contains(asked, "elsewhere.invalid") {
 		t.Errorf("%+v, %v; asked for images of %v", got, err, asked)
+	}
+	if files, err := mirror.Root(t.Context(), got, nil); err != nil {
+		t.Errorf("its files: %v", err)
+	} else if err := files.Close(); err != nil {
+		t.Error(err)
 	}
 	asked, empty = nil, true
 	if got, err := mirror.Read(t.Context(), other, nil); err != nil || got.Ref != other || len(asked) == 0 {
