@@ -37,6 +37,9 @@ func (a *agent) handler() http.Handler {
 	})
 	mux.HandleFunc("GET "+one+protocol.LogsPath, a.logs)
 	mux.HandleFunc("POST "+one+protocol.AttachPath, a.attach)
+	mux.HandleFunc("PUT "+one+protocol.RootPath, func(w http.ResponseWriter, r *http.Request) {
+		answer(w, nil, a.processes.putRoot(r.PathValue("id"), r.Body))
+	})
 	mux.HandleFunc("POST "+protocol.ExecPath, a.exec)
 	mux.HandleFunc("POST "+protocol.ForwardPath, a.forward)
 	mux.HandleFunc("PUT "+protocol.VolumesPath+"/{name}", a.putVolume)

@@ -2,9 +2,13 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
+	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -13,6 +17,7 @@ import (
 	"frankenetes.dev/agent/process"
 	"frankenetes.dev/agent/protocol"
 	"frankenetes.dev/agent/rootless"
+	"frankenetes.dev/agent/unpack"
 	"golang.org/x/sys/unix"
 )
 
@@ -68,7 +73,9 @@ func (s *supervisor) start(p protocol.Process) (protocol.State, error) {
 		s.work.Done()
 		return protocol.State{}, err
 	}
-	s.before = before.CPUNanoseconds
+	if !s.busy() { // else the count is another's
+		s.before = before.CPUNanoseconds
+	}
 	s.runs[p.ID] = r
 	s.order = append(s.order, r)
 	state := r.current()
@@ -88,10 +95,39 @@ func (s *supervisor) start(p protocol.Process) (protocol.State, error) {
 	return state, nil
 }
 
-// reserve takes an ID and counts its run as work.
-func (s *supervisor) reserve(id string) error {
+// putRoot makes the root file system of a process that is to be started. What an
+// attempt before has left is replaced.
+func (s *supervisor) putRoot(id string, archive io.Reader) error {
+	if err := checkID(id); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	_, taken := s.runs[id]
+	s.mu.Unlock()
+	if taken {
+		return refuse(http.StatusConflict, "process %s exists already", id)
+	}
+	dir := rootless.OwnRoot(s.dirs, id)
+	if err := errors.Join(os.RemoveAll(dir), os.Mkdir(dir, 0o755)); err != nil {
+		return fmt.Errorf("make room for a root file system: %w", err)
+	}
+	if err := unpack.Dir(dir, archive); err != nil {
+		return errors.Join(err, os.RemoveAll(dir))
+	}
+	return nil
+}
+
+func checkID(id string) error {
 	if id == "" || strings.ContainsAny(id, "/\x00") || id[0] == '.' {
 		return refuse(http.StatusBadRequest, "%q is no process ID", id)
+	}
+	return nil
+}
+
+// reserve takes an ID and counts its run as work.
+func (s *supervisor) reserve(id string) error {
+	if err := checkID(id); err != nil {
+		return err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -104,6 +140,11 @@ func (s *supervisor) reserve(id string) error {
 	s.runs[id] = nil
 	s.work.Add(1)
 	return nil
+}
+
+// busy reports whether a process runs. Callers hold mu.
+func (s *supervisor) busy() bool {
+	return slices.ContainsFunc(s.order, func(r *run) bool { return r.current().Phase == protocol.Running })
 }
 
 // usage reads what the container uses. A restart is another process in the

@@ -20,6 +20,7 @@ const (
 	SignalPath    = "/signal"            // POST .../ID/signal?name=SIGTERM
 	LogsPath      = "/logs"              // GET .../ID/logs?offset=0&follow=true: frames
 	AttachPath    = "/attach"            // POST .../ID/attach: frames both ways
+	RootPath      = "/root"              // PUT .../ID/root: a tar archive
 	ExecPath      = "/v1/exec"           // POST: frames both ways
 	ForwardPath   = "/v1/forward"        // POST ?port=80: frames both ways
 	VolumesPath   = "/v1/volumes"        // PUT .../NAME Volume
@@ -27,6 +28,7 @@ const (
 	origin        = "https://agent"      // HTTP wants a host; the connection is already chosen
 	jsonType      = "application/json"   //
 	frameType     = "application/frames" //
+	tarType       = "application/x-tar"  //
 )
 
 // Client is the node's side of one agent's connection. It is safe for
@@ -67,6 +69,16 @@ func (c *Client) Start(ctx context.Context, p Process) (State, error) {
 	var s State
 	err := c.call(ctx, http.MethodPost, ProcessesPath, p, &s)
 	return s, err
+}
+
+// PutRoot gives a process that is to be started, and then has a root file system
+// of its own, the content of that: a tar archive.
+func (c *Client) PutRoot(ctx context.Context, processID string, archive io.Reader) error {
+	resp, err := c.do(ctx, http.MethodPut, processPath(processID)+RootPath, tarType, archive)
+	if err != nil {
+		return err
+	}
+	return resp.Body.Close()
 }
 
 // Signal sends a signal ("SIGTERM", "TERM" or "15") to a process. A process

@@ -109,8 +109,11 @@ type Exact struct {
 	ReadOnlyRoot bool `json:"readOnlyRoot,omitempty"`
 	// CleanRoot forgets what is written to the root file system when the
 	// process has ended.
-	CleanRoot bool    `json:"cleanRoot,omitempty"`
-	Mounts    []Mount `json:"mounts,omitempty"`
+	CleanRoot bool `json:"cleanRoot,omitempty"`
+	// OwnRoot gives the process the root file system that was put for it,
+	// instead of the container's. It is removed when the process has ended.
+	OwnRoot bool    `json:"ownRoot,omitempty"`
+	Mounts  []Mount `json:"mounts,omitempty"`
 }
 
 // Mount is a file or directory of a volume, mounted in a container.

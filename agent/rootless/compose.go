@@ -61,7 +61,38 @@ func composeRoot(store string, dirs Dirs, targets []string) error {
 	if err := c.directory("/"); err != nil {
 		return err
 	}
-	if err := os.Chdir(c.root); err != nil {
+	return pivot(c.root)
+}
+
+// enterRoot replaces the root file system by a directory's, which finds there
+// what the kernel has to say: no image has that.
+func enterRoot(dir string) error {
+	if err := unix.Mount(dir, dir, "", unix.MS_BIND, ""); err != nil {
+		return fmt.Errorf("mount new root: %w", err)
+	}
+	// Links of the image's own must not lead these mounts elsewhere.
+	root, err := openTree(dir, unix.RESOLVE_IN_ROOT)
+	if err != nil {
+		return err
+	}
+	defer root.dir.Close()
+	for _, name := range []string{"/proc", "/sys", "/dev"} {
+		fd, err := unix.OpenTree(unix.AT_FDCWD, name, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_RECURSIVE)
+		if err != nil {
+			return fmt.Errorf("clone %s: %w", name, err)
+		}
+		mount := os.NewFile(uintptr(fd), name)
+		err = attach(mount, root, name)
+		if err := errors.Join(err, mount.Close()); err != nil {
+			return fmt.Errorf("mount %s: %w", name, err)
+		}
+	}
+	return pivot(dir)
+}
+
+// pivot makes a directory where something is mounted the root.
+func pivot(dir string) error {
+	if err := os.Chdir(dir); err != nil {
 		return err
 	}
 	if err := unix.PivotRoot(".", "."); err != nil {

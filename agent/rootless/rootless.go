@@ -21,6 +21,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"slices"
 	"sync"
 	"time"
@@ -82,8 +83,8 @@ type begin struct {
 	Process protocol.Process `json:"process"`
 	// Bounding is all that programs may ever have.
 	Bounding process.Capabilities `json:"bounding"`
-	// Store is a directory for what is written to the root file system; empty
-	// means that it is written there.
+	// Store is a directory for what is written to the root file system, or that
+	// itself if it is the process's own; empty means that it is written there.
 	Store string `json:"store,omitempty"`
 	// Memory are the names of the volumes in memory whose mounts come along.
 	Memory []string `json:"memory,omitempty"`
@@ -134,7 +135,10 @@ func (r *Room) open(reaper *process.Reaper, b begin) error {
 	if err := b.borrow(); err != nil {
 		return err
 	}
-	if b.Process.Exact.CleanRoot && !b.Process.Exact.ReadOnlyRoot {
+	if b.Process.Exact.OwnRoot {
+		r.store = OwnRoot(b.Dirs, b.Process.ID)
+		b.Store = r.store
+	} else if b.Process.Exact.CleanRoot && !b.Process.Exact.ReadOnlyRoot {
 		if r.store, err = os.MkdirTemp(b.Dirs.Root, "written-"); err != nil {
 			return fmt.Errorf("make room for what is written: %w", err)
 		}
@@ -151,6 +155,9 @@ func (r *Room) open(reaper *process.Reaper, b begin) error {
 	}
 	return nil
 }
+
+// OwnRoot is the directory of a process's own root file system.
+func OwnRoot(dirs Dirs, id string) string { return filepath.Join(dirs.Root, "root-"+id) }
 
 // borrow gets the volumes in memory that the process mounts.
 func (b *begin) borrow() error {
@@ -232,7 +239,8 @@ func (r *Room) Close() {
 	}
 }
 
-// Forget removes what was written to a root file system that forgets.
+// Forget removes what was written to a root file system that forgets, or one of
+// the process's own.
 func (r *Room) Forget() error {
 	if r.store == "" {
 		return nil

@@ -123,6 +123,9 @@ func (s Stages) furnish(b begin) error {
 // replaceRoot makes the root file system that the process sees, without the
 // agent's directories.
 func (b begin) replaceRoot() error {
+	if b.Process.Exact.OwnRoot {
+		return enterRoot(b.Store)
+	}
 	if b.Store != "" {
 		var targets []string
 		for _, m := range b.Process.Exact.Mounts {

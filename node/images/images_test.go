@@ -1,6 +1,8 @@
 package images_test
 
 import (
+	"archive/tar"
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -21,6 +23,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/tarball"
 	corev1 "k8s.io/api/core/v1"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 
@@ -77,6 +80,21 @@ func value(p *int64) int64 {
 	return *p
 }
 
+// program is a layer with one file.
+func program(t *testing.T) io.Reader {
+	var b bytes.Buffer
+	w := tar.NewWriter(&b)
+	const text = "the program"
+	if err := w.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: "web", Mode: 0o755, Size: int64(len(text))}); err != nil {
+		t.Error(err)
+	}
+	_, err := io.WriteString(w, text)
+	if err := errors.Join(err, w.Close()); err != nil {
+		t.Error(err)
+	}
+	return &b
+}
+
 // server is a registry on loopback with one image, which lets in whoever may.
 func server(t *testing.T, may func(user, password string) bool) (ref string, reader images.Registry) {
 	t.Helper()
@@ -94,7 +112,15 @@ func server(t *testing.T, may func(user, password string) bool) (ref string, rea
 	t.Cleanup(open.Close)
 	guarded := httptest.NewServer(http.HandlerFunc(handler))
 	t.Cleanup(guarded.Close)
-	image, err := mutate.Config(empty.Image, v1.Config{
+	layer, err := tarball.LayerFromOpener(func() (io.ReadCloser, error) { return io.NopCloser(program(t)), nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	image, err := mutate.AppendLayers(empty.Image, layer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	image, err = mutate.Config(image, v1.Config{
 		Entrypoint: []string{"/web"}, Cmd: []string{"serve"}, Env: []string{"PATH=/bin"},
 		User: "1000:1000", WorkingDir: "/srv", StopSignal: "SIGQUIT"})
 	if err != nil {
@@ -132,8 +158,14 @@ func TestAMirrorIsAskedBeforeTheRegistryItself(t *testing.T) {
 		t.Errorf("a registry that is no mirror was asked for images of %v: %v", asked, err)
 	}
 	mirror.Mirror = true
-	if got, err := mirror.Read(t.Context(), elsewhere, nil); err != nil || got.Ref != elsewhere || !slices.Contains(asked, "elsewhere.invalid") {
+	got, err := mirror.Read(t.Context(), elsewhere, nil)
+	if err != nil || got.Ref != elsewhere || !slices.Contains(asked, "elsewhere.invalid") {
 		t.Errorf("%+v, %v; asked for images of %v", got, err, asked)
+	}
+	if files, err := mirror.Root(t.Context(), got, nil); err != nil {
+		t.Errorf("its files: %v", err)
+	} else if err := files.Close(); err != nil {
+		t.Error(err)
 	}
 	asked, empty = nil, true
 	if got, err := mirror.Read(t.Context(), other, nil); err != nil || got.Ref != other || len(asked) == 0 {
@@ -170,6 +202,35 @@ func TestRegistryTellsHowToRunAnImage(t *testing.T) {
 		User: "1000:1000", WorkingDir: "/srv", StopSignal: "SIGQUIT"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("the image differs (-want +got):\n%s", diff)
+	}
+}
+
+func TestTheFilesAreThoseOfTheImageThatWasResolved(t *testing.T) {
+	ref, reader := server(t, func(user, password string) bool { return user == "joe" && password == "pw" })
+	joe := &images.Account{Username: "joe", Password: "pw"}
+	image, err := reader.Read(t.Context(), ref, joe)
+	if err != nil {
+		t.Fatal(err)
+	}
+	archive, err := reader.Root(t.Context(), image, joe)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer archive.Close()
+	files := tar.NewReader(archive)
+	header, err := files.Next()
+	if err != nil || header.Name != "web" || header.Mode != 0o755 {
+		t.Fatalf("the first file is %+v, %v", header, err)
+	}
+	if data, err := io.ReadAll(files); err != nil || string(data) != "the program" {
+		t.Errorf("it has %q, %v", data, err)
+	}
+	if _, err := reader.Root(t.Context(), image, nil); err == nil {
+		t.Error("they could be had without a credential")
+	}
+	image.ID = "sha256:" + strings.Repeat("0", 64)
+	if _, err := reader.Root(t.Context(), image, joe); err == nil || !strings.Contains(err.Error(), "when it was resolved") {
+		t.Errorf("another image under its name: %v", err)
 	}
 }
 

@@ -19,6 +19,9 @@ type container struct {
 	id      string
 	sandbox *sandbox
 	config  *runtimeapi.ContainerConfig
+	// host is the group's container in which an ephemeral one runs, which is
+	// none of the group's; empty for others.
+	host    string
 	image   images.Image
 	created time.Time
 	// hosts is the kubelet's hosts file, message where it looks for the
@@ -53,8 +56,14 @@ type container struct {
 	lastWords string
 }
 
-// name is the container's name in the pod, and in the group.
+// name is the container's name in the pod.
 func (c *container) name() string { return c.config.GetMetadata().GetName() }
+
+// place is the group's container in which it runs, and whose agent knows it.
+func (c *container) place() string { return firstOf(c.host, c.name()) }
+
+// ephemeral reports whether it was added to a pod that runs.
+func (c *container) ephemeral() bool { return c.host != "" }
 
 func (c *container) current() runtimeapi.ContainerState {
 	c.mu.Lock()

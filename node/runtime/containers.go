@@ -31,12 +31,14 @@ func (r *Runtime) CreateContainer(ctx context.Context, sandboxID string, config 
 		return "", fmt.Errorf("create container %s: %w", name, r.unready(ctx, sb))
 	}
 	image, ok := sb.images[name]
+	host := ""
 	if !ok {
-		return "", status.Errorf(codes.Unimplemented,
-			"create container %s: the pod's container group was made without it, and cannot be given more", name)
+		if image, host, err = r.guest(ctx, sb, config); err != nil {
+			return "", fmt.Errorf("create container %s: %w", name, err)
+		}
 	}
 	c := &container{
-		id: newID(), sandbox: sb, config: config, image: image, created: time.Now(), ended: make(chan struct{}),
+		id: newID(), sandbox: sb, config: config, host: host, image: image, created: time.Now(), ended: make(chan struct{}),
 		log: newLogCopy(filepath.Join(sandboxConfig.GetLogDirectory(), config.GetLogPath())),
 	}
 	if err := r.mounts(c); err != nil {
@@ -89,12 +91,18 @@ func (r *Runtime) start(ctx context.Context, c *container) (protocol.State, erro
 		return protocol.State{}, err
 	}
 	for {
-		agent, err := r.client(ctx, c.sandbox, c.name())
+		agent, err := r.client(ctx, c.sandbox, c.place())
 		if err != nil {
-			r.miss(c.sandbox, c.name())
+			r.miss(c.sandbox, c.place())
 			return protocol.State{}, err
 		}
-		state, err := agent.Start(ctx, p)
+		if c.ephemeral() {
+			err = r.furnish(ctx, c, agent)
+		}
+		var state protocol.State
+		if err == nil {
+			state, err = agent.Start(ctx, p)
+		}
 		var refusal *protocol.Error
 		switch {
 		case err == nil:

@@ -90,6 +90,10 @@ func (r *Runtime) exact(c *container, config *runtimeapi.PodSandboxConfig) *prot
 		return nil
 	}
 	security := c.config.GetLinux().GetSecurityContext()
+	if c.ephemeral() {
+		return &protocol.Exact{
+			Hostname: config.GetHostname(), ReadOnlyRoot: security.GetReadonlyRootfs(), OwnRoot: true, Mounts: c.mounts}
+	}
 	needed := len(c.mounts) > 0 || security.GetReadonlyRootfs()
 	raw := slices.Contains(capabilities(security.GetCapabilities().GetAddCapabilities()), "NET_RAW")
 	if !needed && (raw || !ports) {

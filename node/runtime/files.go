@@ -3,6 +3,7 @@ package runtime
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
@@ -25,6 +26,9 @@ func (r *Runtime) process(c *container) (protocol.Process, error) {
 		return p, err
 	}
 	p.Exact = r.exact(c, config)
+	if c.ephemeral() {
+		p.AddCapabilities = slices.DeleteFunc(p.AddCapabilities, isTrace)
+	}
 	return p, nil
 }
 

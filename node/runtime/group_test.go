@@ -43,15 +43,15 @@ func TestAGroupIsLargeEnough(t *testing.T) {
 	}{
 		"nothing asked": {
 			podOf(v1.Container{Name: "a"}),
-			map[string][4]float64{"a": {0.1, 0.2, 1, 1}, "agent": {0.9, 0.8, 0.9, 0.8}},
+			map[string][4]float64{"a": {0.1, 0.2, 1, 1}, "agent": {0.9, 0.8, 1, 1}},
 		},
 		"rounded up": {
 			podOf(v1.Container{Name: "a", Resources: need{Requests: amount("1001m", "1Gi"), Limits: amount("1001m", "1Gi")}}),
-			map[string][4]float64{"a": {1.01, 1.1, 1.01, 1.1}, "agent": {0.01, 0.1, 0.01, 0.1}},
+			map[string][4]float64{"a": {1.01, 1.1, 1.01, 1.1}, "agent": {0.01, 0.1, 1.02, 1.2}},
 		},
 		"memory limits make room, CPU limits are cut": {
 			podOf(v1.Container{Name: "a", Resources: need{Requests: amount("100m", "100M"), Limits: amount("8", "4G")}}),
-			map[string][4]float64{"a": {0.1, 0.1, 1, 4}, "agent": {0.9, 3.9, 0.9, 3.9}},
+			map[string][4]float64{"a": {0.1, 0.1, 1, 4}, "agent": {0.9, 3.9, 1, 4}},
 		},
 		"init containers take what the others need later": {
 			&v1.Pod{Spec: v1.PodSpec{
@@ -60,7 +60,7 @@ func TestAGroupIsLargeEnough(t *testing.T) {
 					{Name: "side", RestartPolicy: &always, Resources: need{Requests: amount("500m", "500M")}}},
 				Containers: []v1.Container{{Name: "a", Resources: need{Requests: amount("1", "1G")}}}}},
 			map[string][4]float64{
-				"i": {0.01, 0.1, 2, 3}, "side": {0.5, 0.5, 2, 3}, "a": {1, 1, 2, 3}, "agent": {0.49, 1.4, 0.49, 1.4}},
+				"i": {0.01, 0.1, 2, 3}, "side": {0.5, 0.5, 2, 3}, "a": {1, 1, 2, 3}, "agent": {0.49, 1.4, 2, 3}},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -148,7 +148,7 @@ func (r *Runtime) copyLog(c *container) {
 		c.log.close()
 	}()
 	for {
-		agent, err := r.opts.Agents.Await(c.sandbox.life, protocol.ID{Group: c.sandbox.group, Container: c.name()})
+		agent, err := r.opts.Agents.Await(c.sandbox.life, protocol.ID{Group: c.sandbox.group, Container: c.place()})
 		if err != nil {
 			return // the group is gone
 		}

@@ -41,6 +41,7 @@ type sandboxRecord struct {
 type containerRecord struct {
 	ID       string                    `json:"id"`
 	Config   []byte                    `json:"config"` // a ContainerConfig
+	Host     string                    `json:"host,omitempty"`
 	Image    images.Image              `json:"image"`
 	Created  time.Time                 `json:"created"`
 	State    runtimeapi.ContainerState `json:"state"`
@@ -158,7 +159,7 @@ func (c *container) record() (containerRecord, error) {
 	offset, size := c.log.position()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return containerRecord{ID: c.id, Config: data, Image: c.image, Created: c.created, State: c.state,
+	return containerRecord{ID: c.id, Config: data, Host: c.host, Image: c.image, Created: c.created, State: c.state,
 		Started: c.started, Finished: c.finished, ExitCode: c.exitCode, Reason: c.reason, Text: c.text,
 		LogPath: c.log.path, LogOffset: offset, LogSize: size, Message: c.lastWords, MessagePath: c.message}, nil
 }

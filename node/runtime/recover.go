@@ -117,7 +117,7 @@ func (r *Runtime) adopt(rec sandboxRecord) error {
 // revive makes a container of its record.
 func (r *Runtime) revive(sb *sandbox, rec containerRecord) (*container, error) {
 	c := &container{
-		id: rec.ID, sandbox: sb, config: &runtimeapi.ContainerConfig{}, image: rec.Image, created: rec.Created,
+		id: rec.ID, sandbox: sb, config: &runtimeapi.ContainerConfig{}, host: rec.Host, image: rec.Image, created: rec.Created,
 		ended: make(chan struct{}), log: newLogCopy(rec.LogPath),
 		state: rec.State, started: rec.Started, finished: rec.Finished, exitCode: rec.ExitCode, reason: rec.Reason, text: rec.Text,
 		lastWords: rec.Message, logLost: rec.logLost,

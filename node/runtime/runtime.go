@@ -8,6 +8,7 @@ package runtime
 import (
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"sync"
@@ -49,6 +50,9 @@ type Agents interface {
 type Images interface {
 	ForPod(ctx context.Context, uid, ref string, policy v1.PullPolicy) (images.Image, *images.Account, error)
 	Assign(uid string, image images.Image)
+	// Root returns the root file system of an image that a pod runs, as a tar
+	// archive.
+	Root(ctx context.Context, uid string, image images.Image) (io.ReadCloser, error)
 	Release(uid string)
 }
 

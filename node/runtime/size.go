@@ -64,7 +64,8 @@ func sizesOf(pod *v1.Pod, agent string) sizes {
 	need = plus(need, steps(pod.Spec.Overhead))
 	rest := larger(least, size{cpu: need.cpu - sum.cpu, memory: need.memory - sum.memory})
 	total := plus(sum, rest)
-	all := sizes{agent: {request: rest, limit: rest}}
+	// Ephemeral containers run in the pod agent's.
+	all := sizes{agent: {request: rest, limit: total}}
 	for name, request := range requests {
 		all[name] = struct{ request, limit size }{request, bounded(limits[name], request, total)}
 	}

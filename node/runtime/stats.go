@@ -86,7 +86,8 @@ func (r *Runtime) measure(ctx context.Context, containers []*container) []measur
 	list := make([]measured, len(containers))
 	var all sync.WaitGroup
 	for i, c := range containers {
-		if c.current() != runtimeapi.ContainerState_CONTAINER_RUNNING {
+		// What an ephemeral container uses is counted with the one that it runs in.
+		if c.current() != runtimeapi.ContainerState_CONTAINER_RUNNING || c.ephemeral() {
 			continue
 		}
 		all.Go(func() {
@@ -106,7 +107,7 @@ func (r *Runtime) measure(ctx context.Context, containers []*container) []measur
 func (r *Runtime) gauge(ctx context.Context, c *container) (Used, error) {
 	ctx, cancel := context.WithTimeout(ctx, statsTimeout)
 	defer cancel()
-	agent, err := r.client(ctx, c.sandbox, c.name())
+	agent, err := r.client(ctx, c.sandbox, c.place())
 	if err != nil {
 		return Used{}, err
 	}

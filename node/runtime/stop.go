@@ -76,7 +76,7 @@ func (r *Runtime) ask(ctx context.Context, c *container, signal string, wait tim
 
 // signal sends a signal to a container that may have ended meanwhile.
 func (r *Runtime) signal(ctx context.Context, c *container, name string) error {
-	agent, err := r.client(ctx, c.sandbox, c.name())
+	agent, err := r.client(ctx, c.sandbox, c.place())
 	if err != nil {
 		return err
 	}
@@ -97,7 +97,7 @@ func (r *Runtime) RemoveContainer(ctx context.Context, id string) error {
 	if err := r.StopContainer(ctx, id, 0); err != nil {
 		return err
 	}
-	if agent, ok := r.opts.Agents.Connected(protocol.ID{Group: c.sandbox.group, Container: c.name()}); ok {
+	if agent, ok := r.opts.Agents.Connected(protocol.ID{Group: c.sandbox.group, Container: c.place()}); ok {
 		if err := agent.Remove(ctx, id); err != nil {
 			r.log.Debug("agent keeps a container's log", "container", id, "error", err)
 		}

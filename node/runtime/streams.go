@@ -92,7 +92,7 @@ func (r *Runtime) ExecSync(ctx context.Context, id string, cmd []string, timeout
 		run, cancel = context.WithTimeout(ctx, timeout)
 		defer cancel()
 	}
-	agent, err := r.client(run, c.sandbox, c.name())
+	agent, err := r.client(run, c.sandbox, c.place())
 	if err != nil {
 		// That the agent is away says nothing of the command: a probe whose
 		// command times out kills the container, one that fails so does not.
@@ -109,7 +109,7 @@ func (r *Runtime) ExecSync(ctx context.Context, id string, cmd []string, timeout
 
 // exec runs a command in a container and returns how it ended.
 func (r *Runtime) exec(ctx context.Context, c *container, e protocol.Exec, s protocol.Streams) error {
-	agent, err := r.client(ctx, c.sandbox, c.name())
+	agent, err := r.client(ctx, c.sandbox, c.place())
 	if err != nil {
 		return err
 	}
@@ -161,7 +161,7 @@ func (b bridge) Attach(ctx context.Context, id string, in io.Reader, out, err io
 	if failure != nil {
 		return failure
 	}
-	agent, failure := b.r.client(ctx, c.sandbox, c.name())
+	agent, failure := b.r.client(ctx, c.sandbox, c.place())
 	if failure != nil {
 		return failure
 	}

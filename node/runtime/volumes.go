@@ -108,7 +108,8 @@ func (r *Runtime) mounts(c *container) error {
 			if v.memory != nil {
 				mount.Memory = v.memory.Token
 			}
-			if at.sub != "" || v.memory != nil {
+			// The group mounts nothing in an ephemeral container.
+			if at.sub != "" || v.memory != nil || c.ephemeral() {
 				c.mounts = append(c.mounts, mount)
 			}
 		}
