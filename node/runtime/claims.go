@@ -12,7 +12,6 @@ import (
 	"time"
 
 	v1 "k8s.io/api/core/v1"
-	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 
 	"frankenetes.dev/agent/protocol"
 	"frankenetes.dev/node/provider"
@@ -44,9 +43,9 @@ func sizesFor(pod *v1.Pod) Sizes {
 // Claim waits until the groups that Recover found and has no record of are
 // adopted, which happens as their pod agents call. Those that have ended, and
 // those that have not called when the time is over, are deleted: their pods
-// start anew. Agents must be able
-// to connect, and the kubelet must not be asking yet. It returns the sizes of
-// the adopted pods, by UID, of which the kubelet has no note either.
+// start anew. Agents must be able to connect, and the kubelet must not be asking
+// yet. It returns the sizes of the adopted pods, by UID, of which the kubelet
+// has no note either.
 func (r *Runtime) Claim(ctx context.Context, patience time.Duration) (map[string]Sizes, error) {
 	r.mu.Lock()
 	open := maps.Clone(r.claims)
@@ -157,33 +156,34 @@ func (r *Runtime) claimBy(group string, c *claim, agent *protocol.Client) error 
 	if err != nil {
 		return err
 	}
-	var rec sandboxRecord
-	if err := json.Unmarshal(data, &rec); err != nil {
+	if err := r.goOnWith(group, c, data); err != nil {
 		return fmt.Errorf("%w: %w", errBadRecord, err)
 	}
-	if rec.Group != group || !c.isOf(rec) {
-		return fmt.Errorf("%w: it is of pod %s/%s", errBadRecord, rec.Namespace, rec.Name)
-	}
-	if err := r.restore(&rec); err != nil {
-		return fmt.Errorf("%w: %w", errBadRecord, err)
-	}
-	if err := r.adopt(rec); err != nil {
-		return fmt.Errorf("%w: %w", errBadRecord, err)
-	}
-	return r.awaitVolumes(group)
+	return nil
 }
 
-// awaitVolumes makes the directories in which the kubelet is about to put the
-// volumes of an adopted group again, so that they can be watched.
-func (r *Runtime) awaitVolumes(group string) error {
-	r.mu.Lock()
-	sb := r.groups[group]
-	r.mu.Unlock()
+// goOnWith adopts a group by a record, and makes the directories in which the
+// kubelet is about to put its volumes again, so that they can be watched.
+func (r *Runtime) goOnWith(group string, c *claim, record []byte) error {
+	var rec sandboxRecord
+	if err := json.Unmarshal(record, &rec); err != nil {
+		return err
+	}
+	if rec.Group != group || !c.isOf(rec) {
+		return fmt.Errorf("it is of pod %s/%s", rec.Namespace, rec.Name)
+	}
+	if err := r.restore(&rec); err != nil {
+		return err
+	}
+	sb, err := r.adopt(rec)
+	if err != nil {
+		return err
+	}
 	sb.mu.Lock()
 	defer sb.mu.Unlock()
 	for _, v := range sb.volumes {
 		if err := os.MkdirAll(v.host, 0o750); err != nil {
-			return fmt.Errorf("%w: make directory of volume %s: %w", errBadRecord, v.name, err)
+			return fmt.Errorf("make directory of volume %s: %w", v.name, err)
 		}
 	}
 	return nil
@@ -275,20 +275,6 @@ func (r *Runtime) shareAll(sb *sandbox) {
 		}
 		if err := agent.PutRecord(sb.life, record); err != nil && sb.life.Err() == nil {
 			r.log.Debug("a pod agent has no copy of its sandbox's record", "group", sb.group, "error", err)
-		}
-	}
-}
-
-// copyAgain copies the logs of containers that have ended, whose copies were
-// lost.
-func (r *Runtime) copyAgain(sb *sandbox) {
-	for _, c := range sb.all() {
-		c.mu.Lock()
-		lost := c.logLost && c.state == runtimeapi.ContainerState_CONTAINER_EXITED && !c.copying
-		c.copying = c.copying || lost
-		c.mu.Unlock()
-		if lost {
-			r.tasks.start(func() { r.copyLog(c) })
 		}
 	}
 }

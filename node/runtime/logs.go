@@ -125,10 +125,11 @@ func (l *logCopy) resume(offset, size int64) {
 	}
 }
 
-// follow starts to copy a container's log, once.
+// follow starts to copy a container's log, once. That of one that has ended is
+// copied already, unless the copy was lost.
 func (r *Runtime) follow(c *container) {
 	c.mu.Lock()
-	started := c.copying || c.state == runtimeapi.ContainerState_CONTAINER_EXITED
+	started := c.copying || c.state == runtimeapi.ContainerState_CONTAINER_EXITED && !c.logLost
 	if !started {
 		c.copying = true
 	}

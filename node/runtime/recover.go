@@ -33,7 +33,7 @@ func (r *Runtime) Recover(ctx context.Context) error {
 		if g, ok := listed[rec.Group]; !ok || g.Ended {
 			err = fmt.Errorf("its container group %q is gone", rec.Group)
 		} else {
-			err = r.adopt(rec)
+			_, err = r.adopt(rec)
 		}
 		if err != nil {
 			r.log.Info("a sandbox is not taken up", "pod", rec.Namespace+"/"+rec.Name, "why", err)
@@ -74,12 +74,12 @@ func (r *Runtime) listUntil(ctx context.Context) ([]provider.Listed, error) {
 
 // adopt makes a sandbox of its record. Its agents count as absent until they
 // call.
-func (r *Runtime) adopt(rec sandboxRecord) error {
+func (r *Runtime) adopt(rec sandboxRecord) (*sandbox, error) {
 	sb := r.newSandbox(rec.Namespace, rec.Name, rec.UID)
 	sb.id, sb.created, sb.group, sb.images, sb.sizes = rec.ID, rec.Created, rec.Group, rec.Images, rec.Sizes
 	sb.ready, sb.ip, sb.config = rec.Ready, rec.IP, &runtimeapi.PodSandboxConfig{}
 	if err := proto.Unmarshal(rec.Config, sb.config); err != nil {
-		return fmt.Errorf("read record of sandbox: %w", err)
+		return nil, fmt.Errorf("read record of sandbox: %w", err)
 	}
 	sb.exact, sb.ports, sb.clean, sb.memory = rec.Exact, rec.Ports, rec.Clean, rec.Memory
 	now := time.Now()
@@ -94,7 +94,7 @@ func (r *Runtime) adopt(rec sandboxRecord) error {
 		}
 		c, err := r.revive(sb, one)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		sb.containers[c.id] = c
 	}
@@ -105,13 +105,10 @@ func (r *Runtime) adopt(rec sandboxRecord) error {
 	}
 	r.mu.Unlock()
 	for _, c := range sb.containers {
-		if c.state == runtimeapi.ContainerState_CONTAINER_RUNNING {
-			r.follow(c)
-		}
+		r.follow(c)
 	}
-	r.copyAgain(sb)
 	r.log.Info("a sandbox is taken up again", "pod", sb.namespace+"/"+sb.name, "group", sb.group, "containers", len(sb.containers))
-	return nil
+	return sb, nil
 }
 
 // revive makes a container of its record.
