@@ -3,6 +3,7 @@ package agent
 import (
 	"archive/tar"
 	"bytes"
+	"debug/elf"
 	"io"
 	"net/http"
 	"os"
@@ -23,26 +24,67 @@ func busyboxRoot(t *testing.T) *bytes.Buffer {
 	}
 	var b bytes.Buffer
 	w := tar.NewWriter(&b)
+	add := func(h tar.Header, data []byte) {
+		h.Uid, h.Gid, h.Size = os.Geteuid(), os.Getegid(), int64(len(data))
+		if err := w.WriteHeader(&h); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.Write(data); err != nil {
+			t.Fatal(err)
+		}
+	}
+	add(tar.Header{Typeflag: tar.TypeReg, Name: "bin/busybox", Mode: 0o755}, program)
+	for path, data := range ownLibraries(t) {
+		add(tar.Header{Typeflag: tar.TypeReg, Name: path, Mode: 0o755}, data)
+	}
 	for _, h := range []tar.Header{
-		{Typeflag: tar.TypeReg, Name: "bin/busybox", Mode: 0o755, Size: int64(len(program))},
 		{Typeflag: tar.TypeSymlink, Name: "bin/sh", Linkname: "busybox"},
 		{Typeflag: tar.TypeSymlink, Name: "dev", Linkname: "/../../elsewhere"},
 		{Typeflag: tar.TypeDir, Name: "elsewhere", Mode: 0o755},
 	} {
-		h.Uid, h.Gid = os.Geteuid(), os.Getegid()
-		if err := w.WriteHeader(&h); err != nil {
-			t.Fatal(err)
-		}
-		if h.Size > 0 {
-			if _, err := w.Write(program); err != nil {
-				t.Fatal(err)
-			}
-		}
+		add(h, nil)
 	}
 	if err := w.Close(); err != nil {
 		t.Fatal(err)
 	}
 	return &b
+}
+
+// ownLibraries are the loader and libraries of this test, by path. The stages of
+// a room are this program, which the agent's static one is not: with the race
+// detector it is linked dynamically, and starts in no root without them.
+func ownLibraries(t *testing.T) map[string][]byte {
+	t.Helper()
+	program, err := elf.Open("/proc/self/exe")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer program.Close()
+	files := map[string][]byte{}
+	loader := program.Section(".interp")
+	if loader == nil {
+		return files
+	}
+	name, err := loader.Data()
+	if err != nil {
+		t.Fatal(err)
+	}
+	maps, err := os.ReadFile("/proc/self/maps")
+	if err != nil {
+		t.Fatal(err)
+	}
+	paths := []string{string(bytes.TrimRight(name, "\x00"))}
+	for line := range strings.Lines(string(maps)) {
+		if fields := strings.Fields(line); len(fields) == 6 && strings.Contains(fields[5], ".so") {
+			paths = append(paths, fields[5])
+		}
+	}
+	for _, path := range paths {
+		if files[path], err = os.ReadFile(path); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return files
 }
 
 func TestAProcessWithARootOfItsOwn(t *testing.T) {
