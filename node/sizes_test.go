@@ -14,7 +14,9 @@ import (
 // kubelet learns what it knew before: what a pod asks for meanwhile does not
 // count, and the limits of containers that have none are the pod's.
 func TestTheKubeletIsToldWhatPodsWereGranted(t *testing.T) {
-	cpu := func(amount string) v1.ResourceList { return v1.ResourceList{v1.ResourceCPU: resource.MustParse(amount)} }
+	cpu := func(amount string) v1.ResourceList {
+		return v1.ResourceList{v1.ResourceCPU: resource.MustParse(amount)}
+	}
 	pods := map[string]runtime.Sizes{"uid": {
 		Pod:        &v1.ResourceRequirements{Limits: cpu("2")},
 		Containers: map[string]v1.ResourceRequirements{"main": {Requests: cpu("100m")}},

@@ -133,12 +133,12 @@ func testMissingNode(m *operator) {
 		m.T.Fatal(err)
 	}
 	for _, args := range [][]string{{"list", "-o", "json"}, {"status", "-o", "json"}} {
-		if out := m.Run(args...); !strings.Contains(out, `"state": "Partial"`) {
+		if out := m.Run(args...); !strings.Contains(out, `"state":"Partial"`) {
 			m.T.Errorf("%s: %s", args[0], out)
 		}
 	}
 	m.Run("up")
-	if out := m.Run("list", "-o", "json"); !strings.Contains(out, `"state": "Running"`) {
+	if out := m.Run("list", "-o", "json"); !strings.Contains(out, `"state":"Running"`) {
 		m.T.Errorf("list: %s", out)
 	}
 	expectNodes(m, "virtual-kubelet", "virtual-kubelet-2")
