@@ -19,15 +19,15 @@ const figuresFile = "FRANKENETES_FIGURES"
 // Figures are what a test has measured. It asserts nothing about them, since
 // they are the machine's as much as the cloud's.
 type Figures struct {
-	t     *testing.T
-	title string
-	lines []string
+	t           *testing.T
+	title, host string
+	lines       []string
 }
 
 // NewFigures begins a table. What is in it is written when the test has passed.
 func NewFigures(t *testing.T, title string) *Figures {
 	t.Helper()
-	f := &Figures{t: t, title: title}
+	f := &Figures{t: t, title: title, host: host()}
 	t.Cleanup(f.write)
 	return f
 }
@@ -54,12 +54,12 @@ func (f *Figures) write() {
 		return
 	}
 	defer file.Close()
-	if _, err := fmt.Fprintf(file, "\n## %s\n\n%s.\n\n| | |\n|---|---|\n%s\n", f.title, host(), strings.Join(f.lines, "\n")); err != nil {
+	if _, err := fmt.Fprintf(file, "\n## %s\n\n%s.\n\n| | |\n|---|---|\n%s\n", f.title, f.host, strings.Join(f.lines, "\n")); err != nil {
 		f.t.Error(err)
 	}
 }
 
-// host tells of the machine, and how busy it has been.
+// host tells of the machine, and how busy it is.
 func host() string {
 	cpus, _ := os.ReadFile("/proc/cpuinfo")
 	model := ""
@@ -68,12 +68,13 @@ func host() string {
 			model = strings.TrimSpace(value)
 		}
 	}
-	var memory unix.Sysinfo_t
-	_ = unix.Sysinfo(&memory) // zeros show that it failed
+	var info unix.Sysinfo_t
+	_ = unix.Sysinfo(&info) // zeros show that it failed
 	var uts unix.Utsname
 	_ = unix.Uname(&uts)
-	return fmt.Sprintf("%s: %d CPUs (%s), %d GiB, Linux %s", time.Now().Format(time.DateOnly),
-		strings.Count(string(cpus), "processor\t"), model, (memory.Totalram*uint64(memory.Unit)+1<<29)>>30, unix.ByteSliceToString(uts.Release[:]))
+	return fmt.Sprintf("%s: %d CPUs (%s), %d GiB, Linux %s; the load was %.1f when it began", time.Now().Format(time.DateOnly),
+		strings.Count(string(cpus), "processor\t"), model, (info.Totalram*uint64(info.Unit)+1<<29)>>30,
+		unix.ByteSliceToString(uts.Release[:]), float64(info.Loads[0])/(1<<16))
 }
 
 // Took is how long fn takes.
