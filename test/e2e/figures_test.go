@@ -121,22 +121,17 @@ func (b *bench) start(n int) []time.Duration {
 	defer cancel()
 	b.made++
 	run := strconv.Itoa(b.made)
-	pods := b.kube.CoreV1().Pods(figuresNamespace)
-	seen, err := pods.Watch(ctx, metav1.ListOptions{LabelSelector: "run=" + run})
-	if err != nil {
-		b.m.T.Fatal(err)
-	}
-	defer seen.Stop()
+	seen := b.watch(ctx, run)
 	created := make([]time.Time, n)
 	var work errgroup.Group
 	for i := range n {
 		work.Go(func() error {
 			created[i] = time.Now()
-			_, err := pods.Create(ctx, smallPod(run, i), metav1.CreateOptions{})
+			_, err := b.kube.CoreV1().Pods(figuresNamespace).Create(ctx, smallPod(run, i), metav1.CreateOptions{})
 			return err
 		})
 	}
-	ready := b.awaitReady(ctx, seen, n)
+	ready := b.awaitReady(ctx, seen, run, n)
 	if err := work.Wait(); err != nil {
 		b.m.T.Fatal(err)
 	}
@@ -147,16 +142,34 @@ func (b *bench) start(n int) []time.Duration {
 	return took
 }
 
-// awaitReady returns when each of n pods was seen to be ready.
-func (b *bench) awaitReady(ctx context.Context, seen watch.Interface, n int) map[string]time.Time {
+// watch begins with the pods of a run that there are, and goes on with what
+// happens to them.
+func (b *bench) watch(ctx context.Context, run string) watch.Interface {
 	b.m.T.Helper()
+	seen, err := b.kube.CoreV1().Pods(figuresNamespace).Watch(ctx, metav1.ListOptions{LabelSelector: "run=" + run})
+	if err != nil {
+		b.m.T.Fatal(err)
+	}
+	return seen
+}
+
+// awaitReady returns when each of n pods was seen to be ready. The API server
+// may end a watch at any time; then it takes another.
+func (b *bench) awaitReady(ctx context.Context, seen watch.Interface, run string, n int) map[string]time.Time {
+	b.m.T.Helper()
+	defer func() { seen.Stop() }()
 	ready := map[string]time.Time{}
 	for len(ready) < n {
 		select {
 		case event, ok := <-seen.ResultChan():
+			if !ok {
+				b.m.T.Logf("a watch of pods has ended with %d of %d ready", len(ready), n)
+				seen = b.watch(ctx, run)
+				continue
+			}
 			pod, isPod := event.Object.(*corev1.Pod)
-			if !ok || !isPod {
-				b.m.T.Fatalf("the watch of pods ends with %+v", event)
+			if !isPod {
+				b.m.T.Fatalf("watch pods: %+v", event.Object)
 			}
 			if _, known := ready[pod.Name]; !known && isReady(pod) {
 				ready[pod.Name] = time.Now()
