@@ -21,6 +21,8 @@ KUBERNETES := $(call pinned,k8s.io/kubernetes)
 CONTAINERD := $(call pinned,github.com/containerd/containerd/v2)
 RUNC       := $(call pinned,github.com/opencontainers/runc)
 PLUGINS    := $(call pinned,github.com/containernetworking/plugins)
+# Not in go.mod, which would have to follow it: see hack/metrics-server.
+METRICS_SERVER := v0.9.0
 
 kube_minor    = $(word 2,$(subst ., ,$(KUBERNETES)))
 kube_version := $(foreach p,k8s.io/component-base/version k8s.io/client-go/pkg/version,\
@@ -61,7 +63,7 @@ fuzz: deps ## Run every fuzz target for FUZZTIME, 30s each
 	@GO=$(GO) hack/fuzz $(FUZZTIME)
 
 .PHONY: e2e
-e2e: build suite $(TEST_PLUGINS) ## Run the end-to-end tests on real containers (needs root)
+e2e: build suite $(TEST_PLUGINS) $(BIN)/test/metrics-server/metrics-server ## Run the end-to-end tests on real containers (needs root)
 	@hack/azure-cli
 	$(SUDO) env PATH="$$PATH" GOFLAGS=$(GOFLAGS) CGO_ENABLED=0 FRANKENETES_BIN=$(abspath $(BIN)) \
 		$(GO) test -count=1 -p 1 -timeout 30m -v ./test/...
@@ -73,9 +75,11 @@ crash: build ## Kill whatever runs container groups, and look for what was lost 
 		$(GO) test -count=1 -timeout 60m -v -run '^Test(Crash|FirstStartKilled)$$' ./test/cloud
 
 .PHONY: figures
-figures: build ## Measure the embedded cloud alone (needs root, ten minutes and a quiet machine)
-	$(SUDO) env PATH="$$PATH" GOFLAGS=$(GOFLAGS) CGO_ENABLED=0 FRANKENETES_BIN=$(abspath $(BIN)) FRANKENETES_FIGURES=1 \
-		$(GO) test -count=1 -timeout 30m -v -run '^TestFigures$$' ./test/cloud
+figures: build ## Measure cloud and pods, write docs/figures.md (needs root, 15 minutes, a quiet machine)
+	@rm -f $(BIN)/figures.md
+	$(SUDO) env PATH="$$PATH" GOFLAGS=$(GOFLAGS) CGO_ENABLED=0 FRANKENETES_BIN=$(abspath $(BIN)) FRANKENETES_FIGURES=$(abspath $(BIN))/figures.md \
+		$(GO) test -count=1 -p 1 -timeout 30m -v -run '^TestFigures$$' ./test/cloud ./test/e2e
+	@cat test/figures.md $(BIN)/figures.md >docs/figures.md
 
 .PHONY: conformance
 conformance: build suite ## Run Kubernetes' conformance tests (needs root, hours; CLASS=, FOCUS=, PROCS=, AGAIN=)
@@ -154,6 +158,9 @@ $(BIN)/test/cni/host-local: plugin := ipam/host-local
 $(TEST_PLUGINS): go.mod | deps
 	GOBIN=$(abspath $(@D)) $(GO) install -trimpath -ldflags '-s -w' github.com/containernetworking/plugins/plugins/$(plugin)@$(PLUGINS)
 	@touch $@
+
+$(BIN)/test/metrics-server/metrics-server: go.mod go.sum hack/metrics-server | deps
+	hack/metrics-server $(METRICS_SERVER) $(@D)
 
 $(BIN)/images/index.json: $(addprefix $(BIN)/,hyperkube await agent hello pause agnhost) $(call sources,images cmd/images)
 	$(GO) run ./cmd/images -bin $(BIN) -kubernetes $(KUBERNETES) -busybox $(BUSYBOX)

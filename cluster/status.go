@@ -191,15 +191,15 @@ func (o *Operator) List(ctx context.Context) ([]Listed, error) {
 	return all, nil
 }
 
-// hasAll tells whether the groups that every cluster has are among these.
-func hasAll(groups []*cloud.Group) bool {
-	return !slices.ContainsFunc(Components(), func(name string) bool {
+// hasAll tells whether all components are among these groups.
+func hasAll(groups []*cloud.Group, components []string) bool {
+	return !slices.ContainsFunc(components, func(name string) bool {
 		return !slices.ContainsFunc(groups, func(g *cloud.Group) bool { return deref(g.Name) == name })
 	})
 }
 
-// listed counts groups: lists of a cloud tell no states, and one request per
-// cluster is enough for an overview.
+// listed counts groups: lists of a cloud tell no states, and are enough for an
+// overview.
 func (o *Operator) listed(ctx context.Context, name, location string) (Listed, error) {
 	components, err := o.cloud.ListGroups(ctx, name)
 	if err != nil {
@@ -213,8 +213,19 @@ func (o *Operator) listed(ctx context.Context, name, location string) (Listed, e
 	switch {
 	case l.Groups == 0:
 		l.State = Paused
-	case hasAll(components):
+	case hasAll(components, o.expected(ctx, name)):
 		l.State = Running
 	}
 	return l, nil
+}
+
+// expected are the components that a cluster is to have. Only its record tells
+// of nodes beside the first; a cluster whose record cannot be read is listed all
+// the same.
+func (o *Operator) expected(ctx context.Context, name string) []string {
+	record, _, err := load(ctx, o.cloud, name)
+	if err != nil {
+		return Components()
+	}
+	return record.Spec.components()
 }

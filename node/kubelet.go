@@ -15,6 +15,7 @@ import (
 	"k8s.io/klog/v2"
 	"k8s.io/kubernetes/cmd/kubelet/app"
 	"k8s.io/kubernetes/cmd/kubelet/app/options"
+	podutil "k8s.io/kubernetes/pkg/api/v1/pod"
 	"k8s.io/kubernetes/pkg/capabilities"
 	"k8s.io/kubernetes/pkg/credentialprovider"
 	"k8s.io/kubernetes/pkg/kubelet"
@@ -240,6 +241,8 @@ func (n *node) foresee(update kubetypes.PodUpdate) {
 			n.runtime.Discard(string(pod.UID))
 		case update.Op == kubetypes.ADD:
 			n.runtime.Prepare(pod)
+		case podutil.IsPodReady(pod):
+			n.runtime.Ready(string(pod.UID))
 		}
 	}
 }

@@ -111,6 +111,10 @@ func (n *node) prepare() error {
 		OnDisconnect: func(id protocol.ID) { n.runtime.Disconnected(id) },
 	})
 	n.images = images.NewService(place.registry, place.local, n.config.RootDir)
+	onStage, err := measureStages()
+	if err != nil {
+		return err
+	}
 	n.runtime, err = runtime.New(runtime.Options{
 		NodeName:   n.config.NodeName,
 		Provider:   place.provider,
@@ -120,7 +124,7 @@ func (n *node) prepare() error {
 		RootDir:    n.config.RootDir,
 		StateDir:   filepath.Join(n.config.RootDir, "frankenetes"),
 		AgentImage: n.config.AgentImage, AgentAddress: n.config.AgentAddress, AgentAuthority: authority.CertPEM(),
-		Registry: place.registry.Host, OnLevel: n.showLevel, Log: n.log.With("part", "runtime"),
+		Registry: place.registry.Host, OnLevel: n.showLevel, OnStage: onStage, Log: n.log.With("part", "runtime"),
 	})
 	if err != nil {
 		return err

@@ -23,12 +23,14 @@ func (r *Runtime) build(ctx context.Context, pod *v1.Pod) (*sandbox, error) {
 	}
 	started := time.Now()
 	sb := r.newSandbox(pod.Namespace, pod.Name, string(pod.UID))
+	sb.progress.since = started
 	accounts, err := r.resolve(ctx, pod, sb)
 	if err != nil {
 		r.log.Info("images of a pod cannot be resolved", "pod", pod.Namespace+"/"+pod.Name, "error", err)
 		return sb, nil
 	}
 	resolved := time.Now()
+	r.reach(sb, StageImages)
 	sb.sizes = sizesFor(pod)
 	sb.group = provider.GroupName(pod.Namespace, pod.Name, string(pod.UID), sb.id)
 	r.mu.Lock()
@@ -77,6 +79,7 @@ func (r *Runtime) create(ctx context.Context, pod *v1.Pod, sb *sandbox, accounts
 	if err := r.opts.Provider.Create(ctx, group); err != nil {
 		return err
 	}
+	r.reach(sb, StageCloud)
 	agent, err := r.opts.Agents.Await(ctx, protocol.ID{Group: sb.group, Container: protocol.PodAgent})
 	if err != nil {
 		return err
@@ -91,6 +94,7 @@ func (r *Runtime) create(ctx context.Context, pod *v1.Pod, sb *sandbox, accounts
 		sb.memory, sb.clean = inMemory(pod), hello.CleanRoot && restarts(pod)
 	}
 	sb.mu.Unlock()
+	r.reach(sb, StageAgent)
 	r.learn(hello)
 	if !hello.Exact {
 		return checkPlain(pod)

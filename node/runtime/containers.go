@@ -69,12 +69,14 @@ func (r *Runtime) StartContainer(ctx context.Context, id string) error {
 	if s := c.current(); s != runtimeapi.ContainerState_CONTAINER_CREATED {
 		return status.Errorf(codes.FailedPrecondition, "start container %s: it is %s", c.name(), s)
 	}
+	r.reach(c.sandbox, StageKubelet)
 	state, err := r.start(ctx, c)
 	if err != nil {
 		err = fmt.Errorf("start container %s: %w", c.name(), err)
 		r.exit(c, protocol.State{Phase: protocol.Exited, ExitCode: startFailed, FinishedAt: time.Now()}, err.Error())
 		return err
 	}
+	r.reach(c.sandbox, StageProcess)
 	r.observe(c.sandbox, state)
 	return nil
 }
@@ -90,6 +92,7 @@ func (r *Runtime) start(ctx context.Context, c *container) (protocol.State, erro
 	if err := r.fill(ctx, c); err != nil {
 		return protocol.State{}, err
 	}
+	r.reach(c.sandbox, StageFiles)
 	for {
 		agent, err := r.client(ctx, c.sandbox, c.place())
 		if err != nil {

@@ -80,6 +80,8 @@ type world struct {
 
 	mu   sync.Mutex
 	pods map[string]*v1.Pod
+	// stages are those that pods have come to the end of.
+	stages []string
 }
 
 const shell = "docker.io/library/shell:latest"
@@ -121,7 +123,7 @@ func (w *world) start() {
 		NodeName: "vk", Provider: w.place, Agents: w.hub, Images: w.images, Pod: w.findPod,
 		RootDir: w.root, StateDir: filepath.Join(w.root, "state"), AgentImage: "agent", AgentAddress: w.address,
 		AgentAuthority: w.authority.CertPEM(), Log: log,
-		OnLevel: func(_ context.Context, exact bool) { w.levels <- exact }}))
+		OnLevel: func(_ context.Context, exact bool) { w.levels <- exact }, OnStage: w.reached}))
 	ctx, cancel := context.WithCancel(context.Background())
 	if err := w.Recover(ctx); err != nil {
 		t.Fatal(err)
@@ -176,6 +178,15 @@ func (w *world) pod(name string, containers ...v1.Container) *v1.Pod {
 	defer w.mu.Unlock()
 	w.pods["default/"+name] = pod
 	return pod
+}
+
+func (w *world) reached(s runtime.Stage, took time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if took < 0 || took > deadline {
+		w.t.Errorf("stage %s took %s", s, took)
+	}
+	w.stages = append(w.stages, s.String())
 }
 
 // sandboxConfig is what the kubelet says of a pod's sandbox.

@@ -80,6 +80,8 @@ type Options struct {
 	// OnLevel, if not nil, is told whether the cloud's containers can have
 	// namespaces of their own, as soon as that is known and when it changes.
 	OnLevel func(ctx context.Context, exact bool)
+	// OnStage, if not nil, is told how long each stage of a pod's start took.
+	OnStage func(stage Stage, took time.Duration)
 	Log     *slog.Logger
 }
 

@@ -34,10 +34,11 @@ type sandbox struct {
 	// writing is held while the sandbox's record is written.
 	writing sync.Mutex
 
-	mu     sync.Mutex
-	config *runtimeapi.PodSandboxConfig
-	ready  bool
-	ip     string
+	mu       sync.Mutex
+	progress progress
+	config   *runtimeapi.PodSandboxConfig
+	ready    bool
+	ip       string
 	// exact and ports are what the pod agent has said of itself.
 	exact, ports bool
 	// clean says that each run of a container has the image's root file system.

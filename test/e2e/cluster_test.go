@@ -38,6 +38,7 @@ func TestCluster(t *testing.T) {
 	m.part("jobs and exit codes", testJobs)
 	m.part("stateful set", testStatefulSet)
 	m.part("a wrong image", testWrongImage)
+	m.part("what a container group cannot give", testRefused)
 	m.part("nobody gets in without a certificate", testTLS)
 	m.part("secrets stay secret", testSecrets)
 	m.part("pause leaves nothing and resume brings all back", func(m *operator) { testPause(m, marks) })

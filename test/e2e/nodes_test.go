@@ -35,6 +35,7 @@ func TestNodes(t *testing.T) {
 		// Their addresses are others now.
 		testServing(m)
 	})
+	m.part("a node that is missing", testMissingNode)
 	m.part("a node that was to leave is taken back", testTakenBack)
 	m.part("one node less", testShrink)
 	m.part("more and less while it is paused", testResizePaused)
@@ -123,6 +124,25 @@ func podOnEach(m *operator) {
 	for _, label := range []string{"app=spread", "app=everywhere"} {
 		expectPlaced(m, label, "virtual-kubelet", "virtual-kubelet-2")
 	}
+}
+
+// testMissingNode deletes the second node's group. It is missed, and up makes
+// another.
+func testMissingNode(m *operator) {
+	if err := m.Connect().DeleteGroup(m.T.Context(), "frankenetes", "virtual-kubelet-2"); err != nil {
+		m.T.Fatal(err)
+	}
+	for _, args := range [][]string{{"list", "-o", "json"}, {"status", "-o", "json"}} {
+		if out := m.Run(args...); !strings.Contains(out, `"state":"Partial"`) {
+			m.T.Errorf("%s: %s", args[0], out)
+		}
+	}
+	m.Run("up")
+	if out := m.Run("list", "-o", "json"); !strings.Contains(out, `"state":"Running"`) {
+		m.T.Errorf("list: %s", out)
+	}
+	expectNodes(m, "virtual-kubelet", "virtual-kubelet-2")
+	podOnEach(m)
 }
 
 // testTakenBack interrupts a node's leaving while a budget holds it up, and has

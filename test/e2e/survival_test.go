@@ -32,6 +32,8 @@ func TestNodeSurvives(t *testing.T) {
 func testNodeLost(m *operator, whom func(node machine.Process) int) {
 	m.apply("survival.yaml")
 	m.kubectl("wait", "pod/counter", "pod/doomed", "pod/job", "--for=condition=Ready", "--timeout", patience.String())
+	m.resize("counter")
+	m.eventually("a refusal", func() error { return m.resizeRefused("counter") })
 	gate := m.gate()
 	before := m.identity("counter")
 	node := m.node()
@@ -63,6 +65,9 @@ func testNodeLost(m *operator, whom func(node machine.Process) int) {
 	})
 	if after := m.identity("counter"); after != before {
 		m.T.Errorf("the pod that ran was %s and is %s", before, after)
+	}
+	if err := m.resizeRefused("counter"); err != nil {
+		m.T.Error(err)
 	}
 	m.counts("counter")
 	m.kubectl("delete", "pod", "--all", "--wait=true")
