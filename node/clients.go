@@ -1,9 +1,12 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"fmt"
+	"net"
+	"net/url"
 
 	v1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/kubernetes"
@@ -54,4 +57,18 @@ func (n *node) clients(ctx context.Context, c *kubeletconfig.KubeletConfiguratio
 	broadcaster.StartRecordingToSink(&typedv1.EventSinkImpl{Interface: all.events.CoreV1().Events("")})
 	all.recorder = broadcaster.NewRecorder(legacyscheme.Scheme, v1.EventSource{Component: server.ComponentKubelet, Host: n.config.NodeName})
 	return &all, nil
+}
+
+// apiServer is where this node reaches the API server (host:port), and its pods
+// as well.
+func (n *node) apiServer() (string, error) {
+	base, err := clientcmd.BuildConfigFromFlags("", n.config.Kubeconfig)
+	if err != nil {
+		return "", fmt.Errorf("read kubeconfig: %w", err)
+	}
+	server, err := url.Parse(base.Host)
+	if err != nil {
+		return "", fmt.Errorf("read kubeconfig: address of the API server: %w", err)
+	}
+	return net.JoinHostPort(server.Hostname(), cmp.Or(server.Port(), "443")), nil
 }

@@ -115,7 +115,12 @@ func (n *node) prepare() error {
 	if err != nil {
 		return err
 	}
+	apiServer, err := n.apiServer()
+	if err != nil {
+		return err
+	}
 	n.runtime, err = runtime.New(runtime.Options{
+		APIServer:  apiServer,
 		NodeName:   n.config.NodeName,
 		Provider:   place.provider,
 		Agents:     n.hub,

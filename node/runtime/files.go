@@ -21,6 +21,7 @@ func (r *Runtime) process(c *container) (protocol.Process, error) {
 	if err != nil {
 		return p, err
 	}
+	p.Env = withAPIServer(p.Env, r.opts.APIServer)
 	p.TerminationMessagePath = c.messagePath
 	if p.Files, err = managedFiles(c, config); err != nil {
 		return p, err

@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -42,6 +43,25 @@ func TestTheEnvironmentIsTheImagesThenThePods(t *testing.T) {
 	}
 	if got := environment(&runtimeapi.ContainerConfig{}, nil, images.Image{}); len(got) != 1 || got[0] != defaultPath {
 		t.Errorf("with nothing set the environment is %v", got)
+	}
+}
+
+func TestProgramsAreToldTheAPIServersOwnAddress(t *testing.T) {
+	kubelets := []string{"A=b", "KUBERNETES_SERVICE_PORT=443", "KUBERNETES_SERVICE_HOST=10.0.0.1", "KUBERNETES_PORT_443_TCP_ADDR=10.0.0.1"}
+	for name, c := range map[string]struct {
+		env     []string
+		address string
+		want    []string
+	}{
+		"as the kubelet says": {kubelets, "api.demo:6443", []string{"A=b", "KUBERNETES_SERVICE_PORT=6443", "KUBERNETES_SERVICE_HOST=api.demo", "KUBERNETES_PORT_443_TCP_ADDR=10.0.0.1"}},
+		"no address known":    {kubelets, "", kubelets},
+		"the pod's own": {[]string{"KUBERNETES_SERVICE_HOST=proxy", "KUBERNETES_SERVICE_PORT=1", "KUBERNETES_PORT_443_TCP_ADDR=10.0.0.1"}, "api.demo:6443",
+			[]string{"KUBERNETES_SERVICE_HOST=proxy", "KUBERNETES_SERVICE_PORT=1", "KUBERNETES_PORT_443_TCP_ADDR=10.0.0.1"}},
+		"none": {[]string{"A=b"}, "api.demo:6443", []string{"A=b"}},
+	} {
+		if diff := cmp.Diff(c.want, withAPIServer(slices.Clone(c.env), c.address)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
 	}
 }
 

@@ -75,6 +75,9 @@ type Options struct {
 	AgentImage     string
 	AgentAddress   string
 	AgentAuthority []byte
+	// APIServer is where pods reach the API server (host:port); empty leaves
+	// them the address of its Service.
+	APIServer string
 	// Registry is the host of the cloud's own registry.
 	Registry string
 	// OnLevel, if not nil, is told whether the cloud's containers can have

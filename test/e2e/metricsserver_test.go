@@ -37,8 +37,6 @@ func installMetricsServer(m *operator) {
 	}
 	m.Run("image", "load", layout)
 	m.kubectl("apply", "-k", filepath.Join(built, "manifests", "overlays", "release"))
-	m.kubectl("set", "env", "-n", "kube-system", "deployment/metrics-server",
-		"KUBERNETES_SERVICE_HOST=apiserver.frankenetes.clusters.internal", "KUBERNETES_SERVICE_PORT=6443")
 	m.kubectl("rollout", "status", "-n", "kube-system", "deployment/metrics-server", "--timeout", patience.String())
 	m.kubectl("wait", "apiservice/v1beta1.metrics.k8s.io", "--for=condition=Available", "--timeout", patience.String())
 }
