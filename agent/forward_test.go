@@ -183,9 +183,18 @@ func TestPutVolume(t *testing.T) {
 	if data, err := os.ReadFile(filepath.Join(dir, "color")); string(data) != "red" || err != nil {
 		t.Errorf("got %q, %v", data, err)
 	}
+	if data, err := c.VolumeFile(bounded(t), "config", "color"); string(data) != "red" || err != nil {
+		t.Errorf("read back: %q, %v", data, err)
+	}
+	if _, err := c.VolumeFile(bounded(t), "config", "none"); refusal(err) != http.StatusNotFound {
+		t.Errorf("a file that is not there: %v", err)
+	}
 	for _, name := range []string{"other", "..", ".", "a/b", "../" + filepath.Base(a.cfg.Volumes) + "/config"} {
 		if err := c.PutVolume(bounded(t), name, v); refusal(err) == 0 {
 			t.Errorf("volume %q: %v", name, err)
+		}
+		if _, err := c.VolumeFile(bounded(t), name, "color"); refusal(err) == 0 {
+			t.Errorf("a file of volume %q: %v", name, err)
 		}
 	}
 }

@@ -43,6 +43,7 @@ func (a *agent) handler() http.Handler {
 	mux.HandleFunc("POST "+protocol.ExecPath, a.exec)
 	mux.HandleFunc("POST "+protocol.ForwardPath, a.forward)
 	mux.HandleFunc("PUT "+protocol.VolumesPath+"/{name}", a.putVolume)
+	mux.HandleFunc("GET "+protocol.VolumesPath+"/{name}"+protocol.FilePath, a.volumeFile)
 	mux.HandleFunc("PUT "+protocol.RecordPath, a.record.put)
 	mux.HandleFunc("GET "+protocol.RecordPath, a.record.get)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -180,10 +181,9 @@ func (a *agent) putVolume(w http.ResponseWriter, r *http.Request) {
 		answer(w, nil, err)
 		return
 	}
-	dir := filepath.Join(a.cfg.Volumes, name)
-	info, err := os.Lstat(dir)
-	if name == "" || name[0] == '.' || strings.ContainsAny(name, "/\x00") || err != nil || !info.IsDir() {
-		answer(w, nil, refuse(http.StatusNotFound, "there is no volume %q here", name))
+	dir, err := a.volumeDir(name)
+	if err != nil {
+		answer(w, nil, err)
 		return
 	}
 	a.volumes.Lock()
@@ -193,6 +193,31 @@ func (a *agent) putVolume(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	answer(w, nil, volume.Put(dir, v))
+}
+
+// volumeDir is where the pod agent has a volume.
+func (a *agent) volumeDir(name string) (string, error) {
+	dir := filepath.Join(a.cfg.Volumes, name)
+	info, err := os.Lstat(dir)
+	if name == "" || name[0] == '.' || strings.ContainsAny(name, "/\x00") || err != nil || !info.IsDir() {
+		return "", refuse(http.StatusNotFound, "there is no volume %q here", name)
+	}
+	return dir, nil
+}
+
+// volumeFile sends a file that a container has left in a volume.
+func (a *agent) volumeFile(w http.ResponseWriter, r *http.Request) {
+	dir, err := a.volumeDir(r.PathValue("name"))
+	if err != nil {
+		answer(w, nil, err)
+		return
+	}
+	data, err := volume.Read(dir, r.URL.Query().Get("path"))
+	if err != nil {
+		answer(w, nil, refuse(http.StatusNotFound, "%v", err))
+		return
+	}
+	answer(w, data, nil)
 }
 
 // putMemory has the keeper put a volume, and starts one for the first. Callers

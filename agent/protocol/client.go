@@ -24,6 +24,7 @@ const (
 	ExecPath      = "/v1/exec"           // POST: frames both ways
 	ForwardPath   = "/v1/forward"        // POST ?port=80: frames both ways
 	VolumesPath   = "/v1/volumes"        // PUT .../NAME Volume
+	FilePath      = "/file"              // GET .../NAME/file?path=a/b: bytes
 	RecordPath    = "/v1/record"         // PUT and GET: bytes that only the node understands
 	origin        = "https://agent"      // HTTP wants a host; the connection is already chosen
 	jsonType      = "application/json"   //
@@ -98,6 +99,15 @@ func (c *Client) Remove(ctx context.Context, processID string) error {
 // has volumes.
 func (c *Client) PutVolume(ctx context.Context, name string, v Volume) error {
 	return c.call(ctx, http.MethodPut, VolumesPath+"/"+url.PathEscape(name), v, nil)
+}
+
+// VolumeFile returns what a file in one of the pod's volumes holds. One that is
+// not there, or is no file, is an error with status 404.
+func (c *Client) VolumeFile(ctx context.Context, name, path string) ([]byte, error) {
+	var data []byte
+	query := url.Values{"path": {path}}
+	err := c.call(ctx, http.MethodGet, VolumesPath+"/"+url.PathEscape(name)+FilePath+"?"+query.Encode(), nil, &data)
+	return data, err
 }
 
 // PutRecord leaves with the agent, in its memory, what a node that loses its

@@ -11,11 +11,13 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"frankenetes.dev/agent/protocol"
@@ -47,6 +49,37 @@ func Put(dir string, v protocol.Volume) error {
 		return fmt.Errorf("put volume %s: %w", dir, err)
 	}
 	return nil
+}
+
+// maxRead is the largest file that Read returns, in bytes.
+const maxRead = 1 << 20
+
+// Read returns what a file holds that a container has left in a volume's
+// directory.
+func Read(dir, name string) ([]byte, error) {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, fmt.Errorf("read file of volume: %w", err)
+	}
+	defer root.Close()
+	// A pipe must not make us wait for who writes to it.
+	file, err := root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, fmt.Errorf("read file of volume: %w", err)
+	}
+	defer file.Close()
+	info, err := file.Stat()
+	if err != nil {
+		return nil, fmt.Errorf("read file of volume: %w", err)
+	}
+	if !info.Mode().IsRegular() || info.Size() > maxRead {
+		return nil, fmt.Errorf("read file of volume: %s is no file of at most %d bytes", name, maxRead)
+	}
+	data, err := io.ReadAll(io.LimitReader(file, maxRead))
+	if err != nil {
+		return nil, fmt.Errorf("read file of volume: %w", err)
+	}
+	return data, nil
 }
 
 // setOwner sets mode and group of the volume's directory. A group that a volume

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 
 	"frankenetes.dev/agent/protocol"
@@ -214,5 +215,32 @@ func TestLinksThatLeadOutsideAreNotFollowed(t *testing.T) {
 func TestVolumeMustExist(t *testing.T) {
 	if err := Put(filepath.Join(t.TempDir(), "none"), protocol.Volume{}); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("got %v", err)
+	}
+}
+
+func TestReadFindsFilesOnly(t *testing.T) {
+	dir, outside := t.TempDir(), filepath.Join(t.TempDir(), "secret")
+	for _, err := range []error{
+		os.WriteFile(outside, []byte("secret"), 0o600),
+		os.Mkdir(filepath.Join(dir, "sub"), 0o755),
+		os.WriteFile(filepath.Join(dir, "sub", "file"), []byte("COLOUR=green\n"), 0o644),
+		os.WriteFile(filepath.Join(dir, "large"), make([]byte, maxRead+1), 0o644),
+		os.Symlink(outside, filepath.Join(dir, "out")),
+		os.Symlink("sub/file", filepath.Join(dir, "in")),
+		syscall.Mkfifo(filepath.Join(dir, "pipe"), 0o644),
+	} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, name := range []string{"sub/file", "in"} {
+		if got, err := Read(dir, name); string(got) != "COLOUR=green\n" || err != nil {
+			t.Errorf("%s: %q, %v", name, got, err)
+		}
+	}
+	for _, name := range []string{"", "sub", "none", "large", "out", "pipe", "../" + filepath.Base(filepath.Dir(outside)) + "/secret", outside} {
+		if got, err := Read(dir, name); err == nil {
+			t.Errorf("%s: %d bytes were read", name, len(got))
+		}
 	}
 }

@@ -55,6 +55,9 @@ func (h *Hub) redeem(token string) (protocol.ID, bool) {
 		}
 	}
 	delete(h.tokens, given)
+	if ok {
+		h.enrolled[found.Group] = true
+	}
 	return found, ok
 }
 

@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/pem"
 	"errors"
 	"io"
@@ -73,14 +74,40 @@ func TestTokensThatAreNotValid(t *testing.T) {
 	}
 }
 
+func TestAGroupThatWasNeverMadeIsNotRemembered(t *testing.T) {
+	n := newNode(t)
+	never, once := n.issue(t, protocol.ID{Group: "never", Container: "web"}), n.issue(t, web)
+	n.issue(t, protocol.ID{Group: web.Group, Container: "other"})
+	if code, _ := enrol(t, n, nil, "Bearer "+once); code != http.StatusOK {
+		t.Fatalf("enrolment: %d", code)
+	}
+	for _, group := range []string{"never", web.Group, "of an earlier life"} {
+		n.Forget(group)
+	}
+	if code, _ := enrol(t, n, nil, "Bearer "+never); code != http.StatusUnauthorized {
+		t.Errorf("a token of a group that is forgotten: %d", code)
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if _, ok := n.forgotten["never"]; ok || len(n.forgotten) != 2 || len(n.tokens) != 0 || len(n.enrolled) != 0 {
+		t.Errorf("remembered are %v, %d tokens, %v", n.forgotten, len(n.tokens), n.enrolled)
+	}
+}
+
 // enrol asks for a certificate as an agent does.
 func enrol(t *testing.T, n *testNode, own *tls.Certificate, authorization string) (int, *tls.Certificate) {
+	t.Helper()
+	return enrolAs(t, n, own, authorization, x509.CertificateRequest{})
+}
+
+// enrolAs asks for a certificate that says what the request does.
+func enrolAs(t *testing.T, n *testNode, own *tls.Certificate, authorization string, request x509.CertificateRequest) (int, *tls.Certificate) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
-	der, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{}, key)
+	der, err := x509.CreateCertificateRequest(rand.Reader, &request, key)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -134,6 +161,22 @@ func TestBadCertificateRequests(t *testing.T) {
 	} {
 		if code, _ := post(t, n, nil, "Bearer "+n.issue(t, web), []byte(body)); code != http.StatusBadRequest {
 			t.Errorf("%s: %d", name, code)
+		}
+	}
+}
+
+func TestNobodyGetsACertificateForAnother(t *testing.T) {
+	n := newNode(t)
+	another := x509.CertificateRequest{
+		Subject: pkix.Name{CommonName: "shop-5678/web", Organization: []string{"system:masters"}}, DNSNames: []string{"node"}}
+	code, first := enrolAs(t, n, nil, "Bearer "+n.issue(t, web), another)
+	if code != http.StatusOK {
+		t.Fatalf("enrolment: %d", code)
+	}
+	_, renewed := enrolAs(t, n, first, "", another)
+	for what, cert := range map[string]*tls.Certificate{"by its token": first, "by its certificate": renewed} {
+		if name := cert.Leaf.Subject.String(); name != "CN=shop-1234/web" || len(cert.Leaf.DNSNames) > 0 || cert.Leaf.IsCA {
+			t.Errorf("%s it got one for %s, %v", what, name, cert.Leaf.DNSNames)
 		}
 	}
 }

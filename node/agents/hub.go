@@ -60,6 +60,8 @@ type Hub struct {
 
 	mu     sync.Mutex
 	tokens map[[32]byte]protocol.ID
+	// enrolled are the groups of which an agent has used its token.
+	enrolled map[string]bool
 	// forgotten are the groups refused from now on, and since when.
 	forgotten map[string]time.Time
 	links     map[protocol.ID]*link
@@ -81,6 +83,7 @@ func New(opts Options) *Hub {
 		log:       log,
 		transport: &http2.Transport{ReadIdleTimeout: readIdle, PingTimeout: pingTimeout},
 		tokens:    map[[32]byte]protocol.ID{},
+		enrolled:  map[string]bool{},
 		forgotten: map[string]time.Time{},
 		links:     map[protocol.ID]*link{},
 		arrived:   make(chan struct{}),
@@ -185,12 +188,19 @@ func (h *Hub) Forget(group string) {
 			delete(h.forgotten, name)
 		}
 	}
-	h.forgotten[group] = now
+	unused := false
 	for hash, id := range h.tokens {
 		if id.Group == group {
 			delete(h.tokens, hash)
+			unused = true
 		}
 	}
+	// Who had nothing but tokens cannot come back: a place that refuses groups for
+	// days must not fill our memory with their names.
+	if h.enrolled[group] || !unused {
+		h.forgotten[group] = now
+	}
+	delete(h.enrolled, group)
 	var links []*link
 	for id, l := range h.links {
 		if id.Group == group {

@@ -5,7 +5,10 @@
 // the agents' connections and is no provider's business.
 package provider
 
-import "context"
+import (
+	"context"
+	"errors"
+)
 
 // Provider runs groups of containers. It is safe for concurrent use.
 // docs/providers.md tells how to write one.
@@ -21,6 +24,17 @@ type Provider interface {
 	// anything is left that Delete would remove.
 	List(ctx context.Context, tags map[string]string) ([]Listed, error)
 }
+
+// What a provider may say of a Create that has failed, where it knows.
+var (
+	// ErrRefused is that the place will not have the group and has made
+	// nothing of it: there is nothing to delete, and no use in asking again at
+	// once.
+	ErrRefused = errors.New("the group is refused")
+	// ErrThrottled is that the place takes no requests now, whatever they are.
+	// The provider sees to it that it is not asked too early.
+	ErrThrottled = errors.New("the place takes no requests now")
+)
 
 // Capabilities are those that every container of a group has, without CAP_:
 // what a pod may be given, and all that one which asks for nothing has.

@@ -22,6 +22,9 @@ func (r *Runtime) build(ctx context.Context, pod *v1.Pod) (*sandbox, error) {
 		return nil, err
 	}
 	started := time.Now()
+	if err := r.failures.hold(string(pod.UID), started); err != nil {
+		return nil, err
+	}
 	sb := r.newSandbox(pod.Namespace, pod.Name, string(pod.UID))
 	sb.progress.since = started
 	accounts, err := r.resolve(ctx, pod, sb)
@@ -36,7 +39,13 @@ func (r *Runtime) build(ctx context.Context, pod *v1.Pod) (*sandbox, error) {
 	r.mu.Lock()
 	r.groups[sb.group] = sb
 	r.mu.Unlock()
-	if err := r.create(ctx, pod, sb, accounts); err != nil {
+	err = r.create(ctx, pod, sb, accounts)
+	r.failures.note(sb.uid, err, time.Now())
+	switch {
+	case errors.Is(err, provider.ErrRefused):
+		r.forget(sb)
+		return nil, err
+	case err != nil:
 		r.abandon(sb)
 		return nil, err
 	}
@@ -110,12 +119,18 @@ func (r *Runtime) destroy(ctx context.Context, sb *sandbox) error {
 	if err := r.opts.Provider.Delete(ctx, sb.group); err != nil {
 		return err
 	}
+	r.forget(sb)
+	r.failures.room()
+	return nil
+}
+
+// forget lets nobody call any more for a group that does not exist.
+func (r *Runtime) forget(sb *sandbox) {
 	sb.done()
 	r.opts.Agents.Forget(sb.group)
 	r.mu.Lock()
 	delete(r.groups, sb.group)
 	r.mu.Unlock()
-	return nil
 }
 
 // abandon deletes a group that is of no use, in the background: what cannot be

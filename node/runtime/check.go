@@ -48,7 +48,7 @@ func check(pod *v1.Pod) error {
 			return err
 		}
 	}
-	return nil
+	return checkEnvFiles(pod)
 }
 
 // checkPlain refuses a pod that asks for what only containers with namespaces of

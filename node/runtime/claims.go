@@ -246,35 +246,3 @@ func (r *Runtime) settle(group string, c *claim, err error) {
 	}
 	close(c.settled)
 }
-
-// share leaves a copy of a sandbox's record with its pod agent. The last one
-// given counts; while the agent is away none is sent, and when it calls again
-// the sandbox is recorded again.
-func (r *Runtime) share(sb *sandbox, record []byte) {
-	sb.mu.Lock()
-	busy := sb.sharing
-	sb.unshared, sb.sharing = record, true
-	sb.mu.Unlock()
-	if !busy {
-		r.tasks.start(func() { r.shareAll(sb) })
-	}
-}
-
-func (r *Runtime) shareAll(sb *sandbox) {
-	for {
-		sb.mu.Lock()
-		record := sb.unshared
-		sb.unshared, sb.sharing = nil, record != nil
-		sb.mu.Unlock()
-		if record == nil {
-			return
-		}
-		agent, ok := r.opts.Agents.Connected(protocol.ID{Group: sb.group, Container: protocol.PodAgent})
-		if !ok {
-			continue
-		}
-		if err := agent.PutRecord(sb.life, record); err != nil && sb.life.Err() == nil {
-			r.log.Debug("a pod agent has no copy of its sandbox's record", "group", sb.group, "error", err)
-		}
-	}
-}

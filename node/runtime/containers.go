@@ -10,9 +10,11 @@ import (
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	v1 "k8s.io/api/core/v1"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 
 	"frankenetes.dev/agent/protocol"
+	"frankenetes.dev/node/images"
 )
 
 // startFailed is the exit code of a container that could not be started.
@@ -32,10 +34,13 @@ func (r *Runtime) CreateContainer(ctx context.Context, sandboxID string, config 
 	}
 	image, ok := sb.images[name]
 	host := ""
-	if !ok {
-		if image, host, err = r.guest(ctx, sb, config); err != nil {
-			return "", fmt.Errorf("create container %s: %w", name, err)
-		}
+	if ok {
+		err = r.checkImage(ctx, sb, config, image)
+	} else {
+		image, host, err = r.guest(ctx, sb, config)
+	}
+	if err != nil {
+		return "", fmt.Errorf("create container %s: %w", name, err)
 	}
 	c := &container{
 		id: newID(), sandbox: sb, config: config, host: host, image: image, created: time.Now(), ended: make(chan struct{}),
@@ -57,6 +62,26 @@ func (r *Runtime) CreateContainer(ctx context.Context, sandboxID string, config 
 	r.record(sb)
 	r.publish(sb, c.id, runtimeapi.ContainerEventType_CONTAINER_CREATED_EVENT)
 	return c.id, nil
+}
+
+// checkImage makes sure that a container's place in the group is of the image
+// that it is to run. A pod's images can be changed while it runs, those of a
+// group cannot: then the kubelet is made to replace the sandbox, by which it
+// ends what runs in it in good order.
+func (r *Runtime) checkImage(ctx context.Context, sb *sandbox, config *runtimeapi.ContainerConfig, made images.Image) error {
+	ref := config.GetImage().GetUserSpecifiedImage()
+	if ref == "" {
+		return nil
+	}
+	// The kubelet has just seen to it that it is present.
+	wanted, _, err := r.opts.Images.ForPod(ctx, sb.uid, ref, v1.PullIfNotPresent)
+	if err != nil || wanted.ID == made.ID {
+		return err
+	}
+	sb.setReady(false)
+	r.record(sb)
+	r.publish(sb, sb.id, runtimeapi.ContainerEventType_CONTAINER_STOPPED_EVENT)
+	return fmt.Errorf("the image has changed to %s: the pod's container group is made again", ref)
 }
 
 // StartContainer gives the container's volumes their content and has its agent

@@ -131,8 +131,12 @@ func TestWhatAGroupCannotGiveIsRefusedByName(t *testing.T) {
 				s.Containers[0].VolumeMounts = append(s.Containers[0].VolumeMounts, v1.VolumeMount{Name: fmt.Sprint(i)})
 			}
 		}),
-		"name":             container(func(c *v1.Container) { c.Name = protocol.PodAgent }),
-		"ports.hostPort":   container(func(c *v1.Container) { c.Ports = []v1.ContainerPort{{HostPort: 80}} }),
+		"name":           container(func(c *v1.Container) { c.Name = protocol.PodAgent }),
+		"ports.hostPort": container(func(c *v1.Container) { c.Ports = []v1.ContainerPort{{HostPort: 80}} }),
+		"env.valueFrom.fileKeyRef": spec(func(s *v1.PodSpec) {
+			s.Volumes = []v1.Volume{{Name: "v", VolumeSource: v1.VolumeSource{EmptyDir: &v1.EmptyDirVolumeSource{Medium: v1.StorageMediumMemory}}}}
+			s.Containers[0].Env = []v1.EnvVar{{Name: "a", ValueFrom: &v1.EnvVarSource{FileKeyRef: &v1.FileKeySelector{VolumeName: "v", Path: "env", Key: "a"}}}}
+		}),
 		"volumeDevices":    container(func(c *v1.Container) { c.VolumeDevices = []v1.VolumeDevice{{}} }),
 		"mountPropagation": mount(v1.VolumeMount{MountPropagation: &bidirectional}),
 		"mountPath":        mount(v1.VolumeMount{MountPath: protocol.Root + "/log"}),

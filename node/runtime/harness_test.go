@@ -71,6 +71,8 @@ type world struct {
 	root      string
 	address   string
 	hub       *agents.Hub
+	// streamIdle is how long a stream lasts of which nothing is heard.
+	streamIdle time.Duration
 	// patience is how long groups that nobody knows are waited for.
 	patience time.Duration
 	// levels gets what the node is told of its containers.
@@ -88,7 +90,13 @@ const shell = "docker.io/library/shell:latest"
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{t: t, place: &place{t: t, groups: map[string]*groupOfAgents{}, changed: make(chan struct{})}, shelf: &shelf{there: map[string]images.Image{}},
+	return newIdleWorld(t, 0)
+}
+
+// newIdleWorld is one where streams of which nothing is heard last that long.
+func newIdleWorld(t *testing.T, streamIdle time.Duration) *world {
+	t.Helper()
+	w := &world{streamIdle: streamIdle, t: t, place: &place{t: t, groups: map[string]*groupOfAgents{}, changed: make(chan struct{})}, shelf: &shelf{there: map[string]images.Image{}},
 		root: t.TempDir(), address: "127.0.0.1:0", patience: deadline, levels: make(chan bool, 8), pods: map[string]*v1.Pod{}}
 	w.shelf.put(images.Image{Ref: shell, ID: "sha256:shell", Digest: "sha256:" + strings.Repeat("a", 64),
 		Entrypoint: []string{"/bin/sh", "-c"}, Env: []string{"PATH=/usr/bin:/bin"}})
@@ -122,7 +130,7 @@ func (w *world) start() {
 	w.Runtime = must[*runtime.Runtime](t)(runtime.New(runtime.Options{
 		NodeName: "vk", Provider: w.place, Agents: w.hub, Images: w.images, Pod: w.findPod,
 		RootDir: w.root, StateDir: filepath.Join(w.root, "state"), AgentImage: "agent", AgentAddress: w.address,
-		AgentAuthority: w.authority.CertPEM(), Log: log,
+		AgentAuthority: w.authority.CertPEM(), Log: log, StreamIdle: w.streamIdle,
 		OnLevel: func(_ context.Context, exact bool) { w.levels <- exact }, OnStage: w.reached}))
 	ctx, cancel := context.WithCancel(context.Background())
 	if err := w.Recover(ctx); err != nil {

@@ -3,6 +3,7 @@ package runtime_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -13,6 +14,8 @@ import (
 	"google.golang.org/grpc/status"
 	v1 "k8s.io/api/core/v1"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
+
+	"frankenetes.dev/node/provider"
 )
 
 const (
@@ -174,6 +177,62 @@ func TestARefusedGroupIsAnErrorAndNotKept(t *testing.T) {
 	}
 	w.place.refuse(nil)
 	w.sandbox(pod) // the next attempt works
+}
+
+func TestAPlaceWithoutRoomIsLeftAlone(t *testing.T) {
+	w := newWorld(t)
+	other := w.sandbox(w.pod("other", v1.Container{Name: "main", Image: "shell"}))
+	full := fmt.Errorf("no cores are left: %w", provider.ErrRefused)
+	w.place.refuse(full)
+	pod := w.pod("web", v1.Container{Name: "main", Image: "shell"})
+	w.Prepare(pod)
+	for range 5 { // the kubelet cannot be kept from asking
+		if _, err := w.RunPodSandbox(bounded(t), w.sandboxConfig(pod), ""); !errors.Is(err, full) {
+			t.Errorf("RunPodSandbox = %v, want the provider's words", err)
+		}
+	}
+	if creates, deletes := w.place.requests(); creates != 2 || deletes != 0 {
+		t.Errorf("%d creates and %d deletes, want two, the other's included, and none", creates, deletes)
+	}
+	// There is room when another pod has gone.
+	w.place.refuse(nil)
+	if err := w.StopPodSandbox(bounded(t), other); err != nil {
+		t.Fatal(err)
+	}
+	w.sandbox(pod)
+}
+
+func TestAnImageThatChangesMakesAnotherGroup(t *testing.T) {
+	w := newWorld(t)
+	pod := w.pod("web", v1.Container{Name: "main", Image: "shell"}, v1.Container{Name: "side", Image: "shell"})
+	sandbox := w.sandbox(pod)
+	side := w.run(pod, sandbox, "side", "exec sleep 1000")
+	if err := w.StopContainer(bounded(t), w.run(pod, sandbox, "main", "exec sleep 1000"), 0); err != nil {
+		t.Fatal(err)
+	}
+	w.shelf.put(imageWithEntrypoint("docker.io/library/other:latest", "/bin/true"))
+	changed := func(image string) (string, error) {
+		return w.CreateContainer(bounded(t), sandbox, &runtimeapi.ContainerConfig{Metadata: &runtimeapi.ContainerMetadata{Name: "main"},
+			Image: &runtimeapi.ImageSpec{UserSpecifiedImage: image}, LogPath: "main/1.log"}, w.sandboxConfig(pod))
+	}
+	must[string](t)(changed("shell"))
+	pod.Spec.Containers[0].Image = "other"
+	if _, err := changed("other"); err == nil || !strings.Contains(err.Error(), "other") {
+		t.Errorf("CreateContainer = %v, want that the image has changed", err)
+	}
+	if s := must[*runtimeapi.PodSandboxStatusResponse](t)(w.PodSandboxStatus(bounded(t), sandbox, false)).Status; s.State != runtimeapi.PodSandboxState_SANDBOX_NOTREADY {
+		t.Errorf("the kubelet would not replace the sandbox %v", s)
+	}
+	if got := w.status(side); got.State != running {
+		t.Errorf("the other container is %v before the kubelet has asked it to end", got)
+	}
+	if err := w.StopPodSandbox(bounded(t), sandbox); err != nil {
+		t.Fatal(err)
+	}
+	w.sandbox(pod)
+	if g := w.place.only(); !strings.HasPrefix(g.Containers[1].Image, "docker.io/library/other@") {
+		t.Errorf("the new group runs %s", g.Containers[1].Image)
+	}
 }
 
 func TestAPodThatIsDeletedMeanwhileLeavesNoGroup(t *testing.T) {

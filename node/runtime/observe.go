@@ -103,8 +103,8 @@ func (r *Runtime) endStray(sb *sandbox, agent *protocol.Client, s protocol.State
 	}
 }
 
-// finish marks a container as exited once its log is complete: who is told that
-// it has ended may read the log at once.
+// finish marks a container as exited once its log is complete, and the files are
+// here that others may need of it: who is told that it has ended may look at once.
 func (r *Runtime) finish(c *container, s protocol.State) {
 	select {
 	case <-c.log.done:
@@ -113,6 +113,7 @@ func (r *Runtime) finish(c *container, s protocol.State) {
 	if r.life.Err() != nil {
 		return // the node's next life hears of it again, and completes the log
 	}
+	r.bringEnvFiles(c.sandbox)
 	r.exit(c, s, "")
 }
 

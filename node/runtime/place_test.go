@@ -31,6 +31,8 @@ type place struct {
 	changed chan struct{}
 	refusal error
 	count   int
+	// asked is how many groups were asked for, deleted how many names.
+	asked, deleted int
 	// silent groups are listed, but their agents never call.
 	silent bool
 }
@@ -49,6 +51,7 @@ type groupOfAgents struct {
 func (p *place) Create(_ context.Context, g provider.Group) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.asked++
 	if p.refusal != nil {
 		return p.refusal
 	}
@@ -98,6 +101,7 @@ func (p *place) runAgent(ctx context.Context, c provider.Container, volumes stri
 
 func (p *place) Delete(_ context.Context, name string) error {
 	p.mu.Lock()
+	p.deleted++
 	g := p.groups[name]
 	delete(p.groups, name)
 	p.tell()
@@ -187,6 +191,13 @@ func (p *place) only() *groupOfAgents {
 		return g
 	}
 	return nil
+}
+
+// requests are how many creates and deletes there were.
+func (p *place) requests() (creates, deletes int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.asked, p.deleted
 }
 
 func (p *place) refuse(err error) {

@@ -2,9 +2,12 @@ package runtime
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	v1 "k8s.io/api/core/v1"
+
+	"frankenetes.dev/node/provider"
 )
 
 // unclaimedAfter is how long a group that was made ahead waits for the kubelet.
@@ -61,6 +64,7 @@ func (r *Runtime) expire(ctx context.Context, uid string) {
 // Discard gives up what was prepared for a pod, if the kubelet has not claimed
 // it.
 func (r *Runtime) Discard(uid string) {
+	r.failures.forget(uid)
 	p := r.take(uid)
 	if p == nil {
 		return
@@ -75,8 +79,8 @@ func (r *Runtime) Discard(uid string) {
 	})
 }
 
-// claim returns the sandbox that was prepared for a pod, nil if there is none
-// or it failed: then it is made in the ordinary way, which tells the error.
+// claim returns the sandbox that was prepared for a pod, nil if there is none:
+// then it is made in the ordinary way. One that was refused stays refused.
 func (r *Runtime) claim(ctx context.Context, uid string) (*sandbox, error) {
 	p := r.take(uid)
 	if p == nil {
@@ -94,6 +98,9 @@ func (r *Runtime) claim(ctx context.Context, uid string) (*sandbox, error) {
 			r.abandon(p.sandbox)
 		}
 		return nil, context.Cause(ctx)
+	}
+	if errors.Is(p.err, provider.ErrRefused) {
+		return nil, p.err
 	}
 	if p.sandbox != nil && p.sandbox.group == "" {
 		p.sandbox.done()

@@ -37,13 +37,29 @@ func (r *Runtime) reconcile(ctx context.Context) error {
 	return nil
 }
 
+// deleteStray deletes a group that nobody knows, unless that is being done: a
+// cloud that takes no deletes now would be asked by more and more.
 func (r *Runtime) deleteStray(group string) {
+	r.mu.Lock()
+	busy := r.strays[group]
+	r.strays[group] = true
+	r.mu.Unlock()
+	if busy {
+		return
+	}
+	defer func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		delete(r.strays, group)
+	}()
 	ctx, cancel := context.WithTimeout(r.life, cleanTimeout)
 	defer cancel()
 	r.opts.Agents.Forget(group)
 	if err := r.opts.Provider.Delete(ctx, group); err != nil {
 		r.log.Warn("a stray group is left over for now", "group", group, "error", err)
+		return
 	}
+	r.failures.room()
 }
 
 // lost says why a sandbox's group must be given up, or nothing. A group that is

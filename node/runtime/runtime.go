@@ -80,6 +80,10 @@ type Options struct {
 	APIServer string
 	// Registry is the host of the cloud's own registry.
 	Registry string
+	// StreamIdle is how long exec, attach and port-forward go on when nothing is
+	// heard of a client, who says every few seconds that it is there; zero means
+	// the kubelet's own four hours.
+	StreamIdle time.Duration
 	// OnLevel, if not nil, is told whether the cloud's containers can have
 	// namespaces of their own, as soon as that is known and when it changes.
 	OnLevel func(ctx context.Context, exact bool)
@@ -98,6 +102,8 @@ type Runtime struct {
 	tasks   tasks
 	meter   meter
 	level   level
+	// failures are the pods whose groups were refused.
+	failures failures
 	// life ends when the runtime does.
 	life context.Context
 	end  context.CancelFunc
@@ -114,6 +120,8 @@ type Runtime struct {
 	watched  map[string]*volume
 	// claims are the groups that are not known yet to be ours to go on with.
 	claims map[string]*claim
+	// strays are the groups of nobody that are being deleted.
+	strays map[string]bool
 }
 
 var _ internalapi.RuntimeService = (*Runtime)(nil)
@@ -131,7 +139,7 @@ func New(o Options) (*Runtime, error) {
 	r := &Runtime{
 		opts: o, log: log, volumes: watcher, nudge: make(chan struct{}, 1),
 		sandboxes: map[string]*sandbox{}, containers: map[string]*container{},
-		groups: map[string]*sandbox{}, prepared: map[string]*preparation{}, watched: map[string]*volume{}, claims: map[string]*claim{},
+		groups: map[string]*sandbox{}, prepared: map[string]*preparation{}, watched: map[string]*volume{}, claims: map[string]*claim{}, strays: map[string]bool{},
 	}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

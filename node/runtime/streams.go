@@ -38,6 +38,9 @@ func newStreams(r *Runtime, l net.Listener) (*streams, error) {
 	config := streaming.DefaultConfig
 	config.Addr = l.Addr().String()
 	config.BaseURL = &url.URL{Scheme: "http", Host: config.Addr}
+	if r.opts.StreamIdle > 0 {
+		config.StreamIdleTimeout = r.opts.StreamIdle
+	}
 	server, err := streaming.NewServer(config, bridge{r})
 	if err != nil {
 		return nil, fmt.Errorf("serve streams: %w", err)

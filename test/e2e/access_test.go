@@ -8,9 +8,15 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
+
+	"frankenetes.dev/cloud"
 )
 
 // testTLS knocks at every port of a cluster and of its cloud, without TLS and
@@ -80,6 +86,7 @@ func testSecrets(m *operator) {
 			m.T.Fatalf("groups of %s: %d, %v", resourceGroup, len(groups), err)
 		}
 		for _, g := range groups {
+			expectNoTokens(m, g)
 			body := get(m.T, conn.HTTPClient(), token, conn.ResourceManager+*g.ID+"?api-version=2023-05-01")
 			for what, secret := range map[string]string{
 				"a private key":          "PRIVATE KEY",
@@ -97,8 +104,68 @@ func testSecrets(m *operator) {
 	if out, code := m.Try("kubectl", "get", "secrets", "-A", "--as=system:node:virtual-kubelet", "--as-group=system:nodes"); code == 0 {
 		m.T.Errorf("the node may list every Secret: %s", out)
 	}
-	if found := grepShare(m, "correct-horse"); found != "" {
+	if found := grepShares(m, "correct-horse"); found != "" {
 		m.T.Errorf("the pod's Secret is in clear in %s", found)
+	}
+	if strings.Contains(m.Run("logs", "virtual-kubelet"), "correct-horse") {
+		m.T.Error("the pod's Secret is in the node's log")
+	}
+	testProcesses(m)
+	testModes(m)
+}
+
+// expectNoTokens checks that what agents are let in by cannot be read.
+func expectNoTokens(m *operator, g *cloud.Group) {
+	m.T.Helper()
+	for _, c := range g.Properties.Containers {
+		for _, v := range c.Properties.EnvironmentVariables {
+			if *v.Name == "FRANKENETES_TOKEN" && (v.Value != nil || v.SecureValue != nil) {
+				m.T.Errorf("the token of %s/%s can be read through the API", *g.Name, *c.Name)
+			}
+		}
+	}
+}
+
+// testProcesses looks at what is told of the agents' processes: on the host,
+// where everybody may read command lines, and in a pod.
+func testProcesses(m *operator) {
+	agents := 0
+	for _, p := range m.Traces().Containers(m.T) {
+		command := p.Command()
+		if strings.Contains(command, "correct-horse") || strings.Contains(command, "PRIVATE KEY") {
+			m.T.Errorf("a secret is on the command line of process %d", p.PID)
+		}
+		if !strings.HasPrefix(command, "/.frankenetes/agent run") {
+			continue
+		}
+		agents++
+		for _, v := range p.Environ {
+			if strings.Contains(v, "correct-horse") || strings.HasPrefix(v, "FRANKENETES_TOKEN=") {
+				m.T.Errorf("a secret is in the environment of the agent, process %d", p.PID)
+			}
+		}
+	}
+	if agents == 0 {
+		m.T.Error("there are no agents")
+	}
+	if got := m.kubectl("exec", "volumes", "--", "sh", "-c", "cat /proc/1/cmdline /proc/1/environ | tr '\\0' '\\n' | grep -c TOKEN=. ; true"); got != "0\n" {
+		m.T.Errorf("%s variables of the agent tell a token in its container", strings.TrimSpace(got))
+	}
+}
+
+// testModes looks for files of the cloud that another user of this machine can
+// read.
+func testModes(m *operator) {
+	for _, dir := range []string{m.Home, filepath.Join("/run/frankenetes", m.Status().ID)} {
+		cmd := exec.Command("find", dir, "-type", "f", "-readable")
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+		out, _ := cmd.Output() // it fails where it may not look
+		if len(out) > 0 {
+			m.T.Errorf("everybody can read\n%s", out)
+		}
+		if _, err := os.Stat(dir); err != nil {
+			m.T.Error(err)
+		}
 	}
 }
 

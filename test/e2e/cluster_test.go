@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -27,11 +26,17 @@ func TestCluster(t *testing.T) {
 	m.part("status and list", testStatus)
 	m.part("a node as large as a group", testNode)
 	m.part("three hellos answer by name", testDeployment)
+	idle := openStreams(m)
 	m.part("volumes and environment", testVolumes)
 	m.part("containers as on any node", testExact)
 	m.part("exec", testExec)
 	m.part("logs", testLogs)
 	m.part("port-forward", testPortForward)
+	m.part("streams with much to say", testMuch)
+	m.part("a hundred streams at once", testMany)
+	m.part("files are copied", testCopy)
+	m.part("logs with every option", testLogOptions)
+	m.part("rules of restarting", testRules)
 	m.part("what pods use", testUsage)
 	m.part("a webhook at a pod's address", testWebhook)
 	m.part("containers that are added", testDebug)
@@ -41,6 +46,7 @@ func TestCluster(t *testing.T) {
 	m.part("what a container group cannot give", testRefused)
 	m.part("nobody gets in without a certificate", testTLS)
 	m.part("secrets stay secret", testSecrets)
+	m.part("streams that were idle", func(m *operator) { testIdle(m, idle) })
 	m.part("pause leaves nothing and resume brings all back", func(m *operator) { testPause(m, marks) })
 	m.part("a second cluster beside the first", testSecondCluster)
 	m.part("the cloud stops and starts again", func(m *operator) { testCloudRestart(m, marks) })
@@ -228,33 +234,16 @@ func testLogs(m *operator) {
 }
 
 func testPortForward(m *operator) {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, filepath.Join(m.Bin, "frankenetes"), "kubectl", "port-forward", "deploy/hello", ":8080")
-	cmd.Env = m.Env
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		m.T.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		m.T.Fatal(err)
-	}
-	defer func() { cancel(); _ = cmd.Wait() }()
-	line, err := bufio.NewReader(out).ReadString('\n')
-	if err != nil {
-		m.T.Fatal(err)
-	}
-	// Forwarding from 127.0.0.1:PORT -> 8080
-	address := strings.TrimPrefix(strings.SplitN(line, " -> ", 2)[0], "Forwarding from ")
+	address := m.converse("port-forward", "deploy/hello", ":8080").forwards()
 	for range 3 {
 		res, err := http.Get("http://" + address)
 		if err != nil {
-			m.T.Fatalf("through %q: %v", line, err)
+			m.T.Fatalf("through %s: %v", address, err)
 		}
 		body, _ := io.ReadAll(res.Body)
 		res.Body.Close()
 		if !strings.HasPrefix(string(body), "Hello from hello-") {
-			m.T.Errorf("through %q: %q", line, body)
+			m.T.Errorf("through %s: %q", address, body)
 		}
 	}
 }
@@ -282,28 +271,15 @@ func testJobs(m *operator) {
 // testGrace deletes a pod that ends in its own time when it is told to.
 func testGrace(m *operator) {
 	m.kubectl("wait", "pod/graceful", "--for=condition=Ready", "--timeout", patience.String())
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	follow := exec.CommandContext(ctx, filepath.Join(m.Bin, "frankenetes"), "kubectl", "logs", "-f", "graceful")
-	follow.Env = m.Env
-	out, err := follow.StdoutPipe()
-	if err != nil {
-		m.T.Fatal(err)
-	}
-	if err := follow.Start(); err != nil {
-		m.T.Fatal(err)
-	}
-	lines := bufio.NewReader(out)
-	if first, err := lines.ReadString('\n'); err != nil || first != "waiting\n" {
-		m.T.Fatalf("first line: %q, %v", first, err)
+	log := m.converse("logs", "-f", "graceful")
+	if first := log.line(); first != "waiting\n" {
+		m.T.Fatalf("first line: %q", first)
 	}
 	m.kubectl("delete", "pod", "graceful", "--wait=true")
-	rest, err := io.ReadAll(lines)
 	// The kubelet may add that the container has gone meanwhile.
-	if err != nil || !strings.HasPrefix(string(rest), "told to end\n") {
-		m.T.Errorf("after delete: %q, %v", rest, err)
+	if rest := log.rest(); !strings.HasPrefix(rest, "told to end\n") {
+		m.T.Errorf("after delete: %q", rest)
 	}
-	_ = follow.Wait()
 }
 
 func testStatefulSet(m *operator) {

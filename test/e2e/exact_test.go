@@ -49,8 +49,13 @@ func testExact(m *operator) {
 	testLeadsOut(m)
 	testClean(m)
 	m.kubectl("wait", "pod/raw-sockets", "--for=condition=Ready", "--timeout", patience.String())
-	if got := m.kubectl("exec", "raw-sockets", "--", "ping", "-c", "1", "127.0.0.1"); !strings.Contains(got, "1 packets received") {
+	if got := m.kubectl("exec", "raw-sockets", "-c", "main", "--", "ping", "-c", "1", "127.0.0.1"); !strings.Contains(got, "1 packets received") {
 		m.T.Errorf("ping: %q", got)
+	}
+	// Containers without namespaces of their own share the agent's directory, in
+	// which nobody but root finds anything.
+	if got := m.kubectl("exec", "raw-sockets", "-c", "nobody", "--", "sh", "-c", "find /.frankenetes -type f 2>/dev/null; cat /proc/1/environ 2>/dev/null || echo no environment"); got != "/.frankenetes/agent\nno environment\n" {
+		m.T.Errorf("nobody sees %q", got)
 	}
 	m.kubectl("delete", "pod", "exact", "leads-out", "clean", "raw-sockets", "--wait=true")
 }

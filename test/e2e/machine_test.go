@@ -56,6 +56,14 @@ func (m *operator) describe() string {
 	return pods + "\n" + events + "\n" + node
 }
 
+// killAll kills whatever runs in a container, and may itself be among that.
+func (m *operator) killAll(pod, container string) {
+	m.T.Helper()
+	if out, code := m.Try("kubectl", "exec", pod, "-c", container, "--", "kill", "-9", "-1"); code != 0 && code != 137 {
+		m.T.Fatalf("kill all in %s: exit code %d\n%s", pod, code, out)
+	}
+}
+
 // apply applies a manifest of testdata.
 func (m *operator) apply(name string) {
 	m.T.Helper()

@@ -1,14 +1,10 @@
 package e2e
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -185,10 +181,11 @@ func testTakenBack(m *operator) {
 // testShrink takes the second node out: what can go elsewhere does, nothing of
 // the node stays, and the first keeps its pods.
 func testShrink(m *operator) {
-	end := lastWords(m, strings.TrimSpace(m.kubectl("get", "pods", "-l", "app=everywhere", "--field-selector", "spec.nodeName=virtual-kubelet-2", "-o", "name")))
+	log := m.converse("logs", "-f", strings.TrimSpace(m.kubectl("get", "pods", "-l", "app=everywhere", "--field-selector", "spec.nodeName=virtual-kubelet-2", "-o", "name")))
+	log.line() // it follows
 	kept := m.kubectl("get", "pods", "--field-selector", "spec.nodeName=virtual-kubelet", "-o", "jsonpath={.items[*].metadata.uid}")
 	m.Run("up", "--nodes", "1")
-	if said := end(); !strings.Contains(said, "told to end\n") {
+	if said := log.rest(); !strings.Contains(said, "told to end\n") {
 		m.T.Errorf("a DaemonSet's pod of the node that left said %q in the end", said)
 	}
 	expectNodes(m, "virtual-kubelet")
@@ -215,34 +212,6 @@ func testShrink(m *operator) {
 	// Without the flag it stays as it is.
 	m.Run("up")
 	expectNodes(m, "virtual-kubelet")
-}
-
-// lastWords follows a pod's log, and returns a function that waits for its end.
-func lastWords(m *operator, pod string) func() string {
-	m.T.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	cmd := exec.CommandContext(ctx, filepath.Join(m.Bin, "frankenetes"), "kubectl", "logs", "-f", pod)
-	cmd.Env = m.Env
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		m.T.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		m.T.Fatal(err)
-	}
-	lines := bufio.NewReader(out)
-	if first, err := lines.ReadString('\n'); err != nil { // it follows
-		m.T.Fatalf("log of %s: %q, %v", pod, first, err)
-	}
-	return func() string {
-		defer cancel()
-		rest, err := io.ReadAll(lines)
-		if err != nil {
-			m.T.Errorf("log of %s: %v", pod, err)
-		}
-		_ = cmd.Wait() // how it ends depends on which of pod and node went first
-		return string(rest)
-	}
 }
 
 func testResizePaused(m *operator) {

@@ -12,14 +12,14 @@ import (
 	"frankenetes.dev/test/machine"
 )
 
-// grepShare looks for text in the files of the cluster's shares, and returns
+// grepShares looks for text in the files of the cluster's shares, and returns
 // the first file that has it.
-func grepShare(m *operator, text string) string {
+func grepShares(m *operator, text string) string {
 	m.T.Helper()
 	found := errors.New("found")
 	where := ""
 	err := filepath.WalkDir(m.Home, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || !d.Type().IsRegular() || !strings.Contains(path, "/etcd/") {
+		if err != nil || !d.Type().IsRegular() || !strings.Contains(path, "/shares/") {
 			return nil
 		}
 		data, err := os.ReadFile(path)

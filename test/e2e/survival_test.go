@@ -24,6 +24,7 @@ func TestNodeSurvives(t *testing.T) {
 		testNodeLost(m, func(node machine.Process) int { return node.Parent }) // the shim: the whole sandbox goes
 	})
 	m.part("the cloud has no room for a pod", testQuota)
+	m.part("the cloud takes few requests", testThrottled)
 	m.Run("down", "--yes")
 	m.Run("cloud", "stop")
 }
@@ -163,7 +164,8 @@ func testQuota(m *operator) {
 		}
 		return nil
 	})
-	if got := m.kubectl("get", "pod", "patient", "-o", "jsonpath={.status.phase}"); got != "Pending" {
+	const state = `jsonpath={.status.phase} {.status.conditions[?(@.type=="PodReadyToStartContainers")].status}`
+	if got := m.kubectl("get", "pod", "patient", "-o", state); got != "Pending False" {
 		m.T.Errorf("the pod is %s", got)
 	}
 	m.Run("cloud", "start", "--limit", "none")

@@ -43,7 +43,7 @@ func testUsage(m *operator) {
 	})
 	// A second run counts from nothing.
 	before := series(m.kubectl("get", "--raw", kubeletPages+"/metrics/resource"), `container_cpu_usage_seconds_total{container="works"}`)
-	m.kubectl("exec", "usage", "-c", "works", "--", "kill", "-9", "-1")
+	m.killAll("usage", "works")
 	m.eventually("the time of the second run", func() error {
 		now := series(m.kubectl("get", "--raw", kubeletPages+"/metrics/resource"), `container_cpu_usage_seconds_total{container="works"}`)
 		if now <= 0 || now >= before {

@@ -9,9 +9,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
 	"github.com/Azure/azure-sdk-for-go/sdk/resourcemanager/containerinstance/armcontainerinstance/v2"
 
@@ -19,12 +21,19 @@ import (
 )
 
 const (
+	// create is what Create is called in errors.
+	create = "create"
 	// transitioning is ARM's code for a group that another operation holds.
 	transitioning = "ContainerGroupTransitioning"
 	// patience is how long a request is repeated while the group transitions,
 	// pause how long between two attempts when the answer does not say.
 	patience = 2 * time.Minute
 	pause    = time.Second
+	// changeWait and readWait are how long requests wait here when the cloud
+	// throttles, unsaid how long it is left alone when it does not say.
+	changeWait = 5 * time.Second
+	readWait   = 5 * time.Second
+	unsaid     = 10 * time.Second
 	// pollEvery is how often a delete that the cloud does not finish at once
 	// is asked for, when its answers do not say.
 	pollEvery = time.Second
@@ -36,34 +45,55 @@ type Provider struct {
 	resourceGroup string
 	location      string
 	subnet        string
+	// ARM throttles these three kinds of requests each by itself.
+	creates, deletes, reads *gate
 }
 
-// New returns a provider that uses the given client, whose retry policy covers
-// throttling (429) and passing failures (5xx). A subnet, by its ARM id, is what
-// all groups are put in, unless it is empty.
+// New returns a provider that uses the given client. A subnet, by its ARM id, is
+// what all groups are put in, unless it is empty.
 func New(client *armcontainerinstance.ContainerGroupsClient, resourceGroup, location, subnet string) *Provider {
-	return &Provider{client: client, resourceGroup: resourceGroup, location: location, subnet: subnet}
+	return &Provider{
+		client: client, resourceGroup: resourceGroup, location: location, subnet: subnet,
+		creates: newGate(changeWait), deletes: newGate(changeWait), reads: newGate(readWait),
+	}
+}
+
+// retrying has the SDK repeat a request after a passing failure (5xx, a connection
+// that breaks) but not when it is throttled: that is the gates' to see to.
+func retrying(ctx context.Context) context.Context {
+	return policy.WithRetryOptions(ctx, policy.RetryOptions{
+		MaxRetries: 5, RetryDelay: 200 * time.Millisecond, MaxRetryDelay: 20 * time.Second,
+		StatusCodes: []int{
+			http.StatusRequestTimeout, http.StatusInternalServerError, http.StatusBadGateway,
+			http.StatusServiceUnavailable, http.StatusGatewayTimeout,
+		},
+	})
 }
 
 // Create puts the group. It does not wait until the group runs.
 func (p *Provider) Create(ctx context.Context, g provider.Group) error {
 	body := toARM(g, p.location, p.subnet)
 	err := whileTransitioning(ctx, func() error {
-		_, err := p.client.BeginCreateOrUpdate(ctx, p.resourceGroup, g.Name, body, nil)
-		return err
+		return p.creates.pass(ctx, func() error {
+			_, err := p.client.BeginCreateOrUpdate(retrying(ctx), p.resourceGroup, g.Name, body, nil)
+			return err
+		})
 	})
-	return describe("create", g.Name, err)
+	return describe(create, g.Name, err)
 }
 
 // Delete deletes the group and waits until the cloud says that it is gone.
 func (p *Provider) Delete(ctx context.Context, name string) error {
 	err := whileTransitioning(ctx, func() error {
-		poller, err := p.client.BeginDelete(ctx, p.resourceGroup, name, nil)
+		var poller *runtime.Poller[armcontainerinstance.ContainerGroupsClientDeleteResponse]
+		err := p.deletes.pass(ctx, func() (err error) {
+			poller, err = p.client.BeginDelete(retrying(ctx), p.resourceGroup, name, nil)
+			return err
+		})
 		if err != nil || poller.Done() {
 			return err
 		}
-		_, err = poller.PollUntilDone(ctx, &runtime.PollUntilDoneOptions{Frequency: pollEvery})
-		return err
+		return follow(ctx, poller)
 	})
 	var e *azcore.ResponseError
 	if errors.As(err, &e) && e.StatusCode == 404 {
@@ -72,12 +102,29 @@ func (p *Provider) Delete(ctx context.Context, name string) error {
 	return describe("delete", name, err)
 }
 
+// follow asks until an operation is done. The cloud may throttle that, too.
+func follow[T any](ctx context.Context, poller *runtime.Poller[T]) error {
+	for {
+		_, err := poller.PollUntilDone(retrying(ctx), &runtime.PollUntilDoneOptions{Frequency: pollEvery})
+		if !throttled(err) {
+			return err
+		}
+		if err := sleep(ctx, retryAfter(err, unsaid)); err != nil {
+			return err
+		}
+	}
+}
+
 // List returns the resource group's container groups that carry the tags.
 func (p *Provider) List(ctx context.Context, tags map[string]string) ([]provider.Listed, error) {
 	var found []provider.Listed
 	pager := p.client.NewListByResourceGroupPager(p.resourceGroup, nil)
 	for pager.More() {
-		page, err := pager.NextPage(ctx)
+		var page armcontainerinstance.ContainerGroupsClientListByResourceGroupResponse
+		err := p.reads.pass(ctx, func() (err error) {
+			page, err = pager.NextPage(retrying(ctx))
+			return err
+		})
 		if err != nil {
 			return nil, describe("list", "in "+p.resourceGroup, err)
 		}
@@ -92,7 +139,11 @@ func (p *Provider) List(ctx context.Context, tags map[string]string) ([]provider
 
 // Ended reports whether a group has ended. The lists of ARM do not tell.
 func (p *Provider) Ended(ctx context.Context, name string) (bool, error) {
-	got, err := p.client.Get(ctx, p.resourceGroup, name, nil)
+	var got armcontainerinstance.ContainerGroupsClientGetResponse
+	err := p.reads.pass(ctx, func() (err error) {
+		got, err = p.client.Get(retrying(ctx), p.resourceGroup, name, nil)
+		return err
+	})
 	var e *azcore.ResponseError
 	if errors.As(err, &e) && e.StatusCode == 404 {
 		return true, nil
@@ -143,18 +194,9 @@ func whileTransitioning(ctx context.Context, request func() error) error {
 		select {
 		case <-ctx.Done():
 			return err
-		case <-time.After(retryAfter(e)):
+		case <-time.After(retryAfter(err, pause)):
 		}
 	}
-}
-
-func retryAfter(e *azcore.ResponseError) time.Duration {
-	if e.RawResponse != nil {
-		if d, err := time.ParseDuration(e.RawResponse.Header.Get("Retry-After") + "s"); err == nil && d > 0 {
-			return d
-		}
-	}
-	return pause
 }
 
 // describe makes one line of an error: the SDK's own is a page with headers.
@@ -189,6 +231,18 @@ func (e *Error) Error() string {
 
 // Unwrap returns the SDK's error.
 func (e *Error) Unwrap() error { return e.cause }
+
+// Is reports whether the error is one of those that the runtime knows.
+func (e *Error) Is(target error) bool {
+	switch target {
+	case provider.ErrThrottled:
+		return e.Status == http.StatusTooManyRequests
+	case provider.ErrRefused:
+		return e.Operation == create && e.Status >= 400 && e.Status < 500 &&
+			e.Status != http.StatusRequestTimeout && e.Code != transitioning
+	}
+	return false
+}
 
 // message reads ARM's message from the answer, whose body the SDK keeps.
 func message(e *azcore.ResponseError) string {
