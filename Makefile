@@ -33,7 +33,7 @@ sources = $(shell find $(1) -name '*.go' -not -name '*_test.go' 2>/dev/null)
 SUITE := $(addprefix $(BIN)/conformance/,e2e.test ginkgo kubectl run)
 UNDER := $(addprefix $(BIN)/conformance/,etcd sample-apiserver nnp)
 
-OURS  := $(addprefix $(BIN)/,frankenetes hyperkube await agent hello pause cni/frankenetes)
+OURS  := $(addprefix $(BIN)/,frankenetes hyperkube await etcd-launcher agent hello pause cni/frankenetes)
 TOOLS := $(addprefix $(BIN)/,containerd containerd-shim-runc-v2 runc agnhost)
 # By which a runtime that is not our cloud's has a network, in tests.
 TEST_PLUGINS := $(addprefix $(BIN)/test/cni/,bridge host-local)
@@ -125,6 +125,9 @@ $(BIN)/agent: go.mod go.sum $(call sources,cmd/agent agent) | deps
 $(BIN)/await: go.mod go.sum $(call sources,cmd/await) | deps
 	$(GO) build -o $@ -trimpath -ldflags '-s -w' ./cmd/await
 
+$(BIN)/etcd-launcher: go.mod go.sum $(call sources,cmd/etcd-launcher cluster/etcd cloud fault) | deps
+	$(GO) build -o $@ -trimpath -ldflags '-s -w' ./cmd/etcd-launcher
+
 $(BIN)/cni/frankenetes: go.mod go.sum $(call sources,cmd/join embedded/network/attach) | deps
 	$(GO) build -o $@ -trimpath -ldflags '-s -w' ./cmd/join
 
@@ -155,7 +158,7 @@ $(TEST_PLUGINS): go.mod | deps
 	GOBIN=$(abspath $(@D)) $(GO) install -trimpath -ldflags '-s -w' github.com/containernetworking/plugins/plugins/$(plugin)@$(PLUGINS)
 	@touch $@
 
-$(BIN)/images/index.json: $(addprefix $(BIN)/,hyperkube await agent hello pause agnhost) $(call sources,images cmd/images)
+$(BIN)/images/index.json: $(addprefix $(BIN)/,hyperkube await etcd-launcher agent hello pause agnhost) $(call sources,images cmd/images)
 	$(GO) run ./cmd/images -bin $(BIN) -kubernetes $(KUBERNETES) -busybox $(BUSYBOX)
 
 # The conformance suite. Built like hyperkube, it finds most of its packages in

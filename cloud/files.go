@@ -40,16 +40,50 @@ func (c *Connection) AccountKey(ctx context.Context, resourceGroup, account stri
 
 // OpenShare returns a share of the account that has the given key and base URL.
 func (c *Connection) OpenShare(account, key, files, name string) (*Share, error) {
-	cred, err := service.NewSharedKeyCredential(account, key)
-	if err != nil {
-		return nil, fmt.Errorf("open file share %s/%s: %w", account, name, explain(err))
+	return openShare(ShareConfig{Account: account, Key: key, Files: files, Name: name}, c.options.ClientOptions)
+}
+
+// ShareConfig is all that a program needs for one file share, and nothing else
+// of the cloud. It is secret.
+type ShareConfig struct {
+	Account string `json:"account"`
+	// Key is the account's, Files the base URL of its file service.
+	Key   string `json:"key"`
+	Files string `json:"files"`
+	Name  string `json:"name"`
+	// CA is a PEM bundle trusted in addition to the system's roots.
+	CA string `json:"ca,omitempty"`
+}
+
+// ShareForGroup returns the configuration with which a group of this cloud
+// reaches a share.
+func (c Config) ShareForGroup(account, key, files, name string) ShareConfig {
+	if c.Inside != nil {
+		files = c.Inside.Files + "/" + account
 	}
-	client, err := share.NewClientWithSharedKeyCredential(strings.TrimSuffix(files, "/")+"/"+name, cred,
-		&share.ClientOptions{ClientOptions: azcore.ClientOptions{Transport: c.http, Retry: c.options.Retry}})
+	return ShareConfig{Account: account, Key: key, Files: files, Name: name, CA: c.CA}
+}
+
+// Open returns the share.
+func (s ShareConfig) Open() (*Share, error) {
+	client, err := httpClient(s.CA)
 	if err != nil {
-		return nil, fmt.Errorf("open file share %s/%s: %w", account, name, explain(err))
+		return nil, fmt.Errorf("open file share %s/%s: %w", s.Account, s.Name, err)
 	}
-	return &Share{name: account + "/" + name, client: client}, nil
+	return openShare(s, clientOptions(client))
+}
+
+func openShare(c ShareConfig, options azcore.ClientOptions) (*Share, error) {
+	cred, err := service.NewSharedKeyCredential(c.Account, c.Key)
+	if err != nil {
+		return nil, fmt.Errorf("open file share %s/%s: %w", c.Account, c.Name, explain(err))
+	}
+	client, err := share.NewClientWithSharedKeyCredential(strings.TrimSuffix(c.Files, "/")+"/"+c.Name, cred,
+		&share.ClientOptions{ClientOptions: azcore.ClientOptions{Transport: options.Transport, Retry: options.Retry}})
+	if err != nil {
+		return nil, fmt.Errorf("open file share %s/%s: %w", c.Account, c.Name, explain(err))
+	}
+	return &Share{name: c.Account + "/" + c.Name, client: client}, nil
 }
 
 // Write writes a file at the root of the share, whole: readers see the old or

@@ -37,8 +37,7 @@ func needs(step string) []string {
 }
 
 func (s *subject) startEtcd(ctx context.Context) (string, error) {
-	c, err := s.signer.store()
-	if _, err := s.put(ctx, c, err); err != nil {
+	if err := s.putEtcd(ctx); err != nil {
 		return "", err
 	}
 	close(s.stored)
@@ -119,7 +118,16 @@ func (s *subject) allowAccess(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return "roles, default limits", kube.bootstrap(ctx)
+	if err := kube.bootstrap(ctx); err != nil {
+		return "", err
+	}
+	if !s.record.Initialized {
+		s.record.Initialized = true
+		if err := s.record.save(ctx, s.cloud, s.storage); err != nil {
+			return "", err
+		}
+	}
+	return "roles, default limits", nil
 }
 
 // publish is the value of the tag by which the API server's port is published

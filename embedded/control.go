@@ -116,7 +116,10 @@ func (d *daemon) writeConfig() error {
 		Credential: cloud.Credential{ClientID: operator.ClientID, ClientSecret: operator.Secret},
 		DNSSuffix:  dnsSuffix, Registry: domain, Mirror: true, PublishOn: loopback.String(),
 		StorageSuffix: fmt.Sprintf("localhost:%d", d.settings.Ports.Files),
-		Inside:        &cloud.Inside{ResourceManager: d.url(managementName), Authority: d.url(managementName)},
+		Inside: &cloud.Inside{
+			ResourceManager: d.url(managementName), Authority: d.url(managementName),
+			Files: fmt.Sprintf("https://%s:%d", filesName, d.settings.Ports.Files),
+		},
 	}
 	return d.config.Save(path)
 }
