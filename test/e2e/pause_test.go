@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"frankenetes.dev/cluster"
@@ -47,8 +48,10 @@ func testPause(m *operator, marks machine.Traces) {
 		m.T.Errorf("status of a paused cluster:\n%s", out)
 	}
 	m.Run("pause")
-	if _, code := m.Try("kubectl", "get", "nodes", "--request-timeout=2s"); code == 0 {
-		m.T.Error("a paused cluster answers")
+	asleep := &operator{m.For(m.T)}
+	asleep.Env = append(slices.Clone(m.Env), "FRANKENETES_NO_WAKE=1")
+	if out, code := asleep.Try("kubectl", "get", "nodes", "--request-timeout=2s"); code == 0 || !strings.Contains(out, "not to be woken") {
+		m.T.Errorf("a paused cluster answers %d, %s", code, out)
 	}
 
 	m.Run("resume")
@@ -71,7 +74,35 @@ func testPause(m *operator, marks machine.Traces) {
 	m.Run("resume")
 }
 
-// testSecondCluster makes, uses and removes another cluster in the same cloud.
+// testWake pauses, and then only uses the cluster, twice at once.
+func testWake(m *operator) {
+	m.Run("pause")
+	type answer struct {
+		out, told string
+		code      int
+	}
+	answers := make(chan answer)
+	for range 2 {
+		go func() {
+			var a answer
+			a.out, a.told, a.code = m.Call(nil, "frankenetes", "kubectl", "get", "deployments", "-o", "name")
+			answers <- a
+		}()
+	}
+	told := 0
+	for range 2 {
+		a := <-answers
+		if a.code != 0 || a.out != "deployment.apps/hello\n" {
+			m.T.Errorf("exit code %d, %q, %s", a.code, a.out, a.told)
+		}
+		told += strings.Count(a.told, "waking it")
+	}
+	if told != 1 {
+		m.T.Errorf("it was woken %d times", told)
+	}
+	hellos(m)
+}
+
 // testSecondCluster makes one as the posts had it: every component, and every
 // pod that declares ports, has a public address.
 func testSecondCluster(m *operator) {

@@ -53,6 +53,9 @@ type options struct {
 	timeout time.Duration
 	cloud   string
 	home    string
+	// asleep is whether the kubeconfigs that are written leave paused clusters
+	// alone.
+	asleep bool
 	// isolation is how the local cloud, if it is started, keeps groups apart.
 	isolation string
 	// limits are what the local cloud is told to allow; nil leaves them alone.
@@ -110,7 +113,7 @@ func newRoot(o *options) *cobra.Command {
 	root.AddCommand(
 		o.upCommand(), o.pauseCommand(), o.resumeCommand(), o.downCommand(),
 		o.statusCommand(), o.listCommand(), o.logsCommand(),
-		o.kubeconfigCommand(), o.kubectlCommand(), o.cloudCommand(), o.imageCommand(), o.versionCommand(),
+		o.kubeconfigCommand(), o.credentialCommand(), o.kubectlCommand(), o.cloudCommand(), o.imageCommand(), o.versionCommand(),
 	)
 	root.AddCommand(o.aliases()...)
 	return root

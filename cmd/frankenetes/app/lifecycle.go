@@ -52,6 +52,7 @@ func (o *options) upCommand() *cobra.Command {
 		"(default: vnet, but public on Azure, where this machine would have to be in the network)")
 	cmd.Flags().IntVar(&up.Nodes, "nodes", 0, fmt.Sprintf("how many nodes, 1 to %d (default: 1, or as many as it has)", cluster.MaxNodes))
 	cmd.Flags().BoolVar(&up.Keep, "keep", false, "leave a cluster that failed standing")
+	o.addNoWake(cmd)
 	return cmd
 }
 
@@ -70,6 +71,7 @@ func (o *options) resumeCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().IntVar(&port, "port", 0, "port of this machine for the API server from now on (default: the one that it had)")
+	o.addNoWake(cmd)
 	return cmd
 }
 
@@ -188,7 +190,7 @@ func (o *options) verb(ctx context.Context, name, state string,
 		return err
 	}
 	if access != nil {
-		if err := o.merge(*access); err != nil {
+		if err := o.merge(*access, false); err != nil {
 			return err
 		}
 	}
