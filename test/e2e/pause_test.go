@@ -48,9 +48,7 @@ func testPause(m *operator, marks machine.Traces) {
 		m.T.Errorf("status of a paused cluster:\n%s", out)
 	}
 	m.Run("pause")
-	asleep := &operator{m.For(m.T)}
-	asleep.Env = append(slices.Clone(m.Env), "FRANKENETES_NO_WAKE=1")
-	if out, code := asleep.Try("kubectl", "get", "nodes", "--request-timeout=2s"); code == 0 || !strings.Contains(out, "not to be woken") {
+	if out, code := noWake(m).Try("kubectl", "get", "nodes", "--request-timeout=2s"); code == 0 || !strings.Contains(out, "not to be woken") {
 		m.T.Errorf("a paused cluster answers %d, %s", code, out)
 	}
 
@@ -146,6 +144,27 @@ func testCloudRestart(m *operator, marks machine.Traces) {
 		m.T.Errorf("status without a cloud: exit code %d, want 5", code)
 	}
 	m.Run("cloud", "start")
-	m.Run("up")
+	// As after a reboot: what was running comes back by itself.
+	unwoken := noWake(m)
+	m.eventually("the cluster answers", func() error {
+		if out, code := unwoken.Try("kubectl", "get", "--raw", "/readyz"); code != 0 {
+			return errors.New(out)
+		}
+		return nil
+	})
 	hellos(m)
+	m.Run("up")
+	m.Run("pause")
+	m.Run("cloud", "stop")
+	m.Run("cloud", "start")
+	if out := m.Run("status"); !strings.Contains(out, "Paused") {
+		m.T.Errorf("a cluster that was paused, after the cloud's restart:\n%s", out)
+	}
+}
+
+// noWake is the same operator, whose kubectl wakes no cluster.
+func noWake(m *operator) *operator {
+	o := &operator{m.For(m.T)}
+	o.Env = append(slices.Clone(m.Env), "FRANKENETES_NO_WAKE=1")
+	return o
 }

@@ -42,6 +42,9 @@ type Build struct {
 // DefaultName is the cluster that a command means when it is told no other.
 const DefaultName = "frankenetes"
 
+// defaultHome is the data directory of the local cloud.
+const defaultHome = "/var/lib/frankenetes"
+
 // options are the flags that every command has.
 type options struct {
 	build   Build
@@ -108,7 +111,7 @@ func newRoot(o *options) *cobra.Command {
 	flags.BoolVarP(&o.quiet, "quiet", "q", false, "print results only, no progress")
 	flags.DurationVar(&o.timeout, "timeout", 5*time.Minute, "give up after this long")
 	flags.StringVar(&o.cloud, "cloud", env("FRANKENETES_CLOUD", cloudLocal), "local or azure ($FRANKENETES_CLOUD)")
-	flags.StringVar(&o.home, "home", env("FRANKENETES_HOME", "/var/lib/frankenetes"), "data of the local cloud ($FRANKENETES_HOME)")
+	flags.StringVar(&o.home, "home", env("FRANKENETES_HOME", defaultHome), "data of the local cloud ($FRANKENETES_HOME)")
 	o.completeFlags(root)
 	root.AddCommand(
 		o.upCommand(), o.pauseCommand(), o.resumeCommand(), o.downCommand(),
