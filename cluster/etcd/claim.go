@@ -64,6 +64,9 @@ func (l *Launcher) try(ctx context.Context) (string, error) {
 	if len(all) == 0 {
 		return l.first(ctx)
 	}
+	if err := l.dropRestored(); err != nil {
+		return "", err
+	}
 	last := all[0]
 	if l.Generation.Number < last.owner.Number || l.Generation.Number == last.owner.Number && l.Generation.Nonce != last.owner.Nonce {
 		return "", fmt.Errorf("%w: it is start %d, this one is %d", ErrSuperseded, last.owner.Number, l.Generation.Number)
@@ -83,6 +86,9 @@ func (l *Launcher) first(ctx context.Context) (string, error) {
 	next := epoch{1, l.Generation}
 	if _, err := os.Stat(filepath.Join(l.Share, legacy)); err == nil {
 		return l.take(ctx, legacy, next)
+	}
+	if _, err := os.Stat(filepath.Join(l.Share, RestoreFile)); err == nil {
+		return l.restore(ctx, next)
 	}
 	if l.Initialized {
 		return "", l.missing("it holds none of etcd's directories")

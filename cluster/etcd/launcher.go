@@ -38,7 +38,12 @@ type Launcher struct {
 	Initialized bool
 	// Command is etcd with its arguments, but for the data directory.
 	Command []string
-	Log     *slog.Logger
+	// Restore is the command that makes a store of a snapshot, with its arguments
+	// but for the two's places.
+	Restore []string
+	// Snapshots, where not nil, runs beside etcd.
+	Snapshots *Schedule
+	Log       *slog.Logger
 }
 
 // Run has etcd run until ctx ends or it ends by itself, and returns its exit
@@ -76,8 +81,10 @@ func (l *Launcher) run(ctx context.Context, dir string) (int, error) {
 	}
 	taken, ended := make(chan error, 1), make(chan struct{})
 	go func() { taken <- watch(cmd.Process, dir, own, ended) }()
+	stopSnapshots := l.startSnapshots(ctx)
 	err = cmd.Wait()
 	close(ended)
+	stopSnapshots()
 	if err := <-taken; err != nil {
 		return 1, err
 	}
@@ -89,6 +96,23 @@ func (l *Launcher) run(ctx context.Context, dir string) (int, error) {
 	}
 	l.Log.Error("etcd has ended by itself", "how", cmd.ProcessState.String())
 	return max(cmd.ProcessState.ExitCode(), 1), nil
+}
+
+// startSnapshots has the schedule run until stop.
+func (l *Launcher) startSnapshots(ctx context.Context) (stop func()) {
+	if l.Snapshots == nil {
+		return func() {}
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		l.Snapshots.Run(ctx)
+	}()
+	return func() {
+		cancel()
+		<-done
+	}
 }
 
 // watch kills etcd when the store is no longer where it was, until etcd has

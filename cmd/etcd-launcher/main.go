@@ -1,11 +1,13 @@
 // Command etcd-launcher is the first process of etcd's container group: it takes
-// etcd's store from whoever had it, and then runs etcd. Called by the name
-// "stop", it asks the container's first process to end: so etcd is ended
-// cleanly through a cloud's exec, which takes no arguments, since deleting a
-// group kills.
+// etcd's store from whoever had it, and then runs etcd.
+//
+// Under other names it does what is asked through a cloud's exec, which takes no
+// arguments. "stop" asks the first process to end: so etcd is ended cleanly, as
+// deleting a group kills. "snapshot" writes one to the share and says where.
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -15,33 +17,31 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strings"
 	"syscall"
 
-	"frankenetes.dev/cloud"
 	"frankenetes.dev/cluster/etcd"
 )
 
 func main() {
-	if filepath.Base(os.Args[0]) == "stop" {
-		if err := syscall.Kill(1, syscall.SIGTERM); err != nil {
-			fmt.Fprintf(os.Stderr, "stop: signal process 1: %v\n", err)
-			os.Exit(1)
-		}
-		return
+	ctx, done := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
+	defer done()
+	code := 0
+	var err error
+	switch name := filepath.Base(os.Args[0]); name {
+	case "stop":
+		err = syscall.Kill(1, syscall.SIGTERM)
+	case "snapshot":
+		err = snapshot(ctx)
+	default:
+		code, err = launch(ctx, os.Args[1:])
 	}
-	launcher, err := parse(os.Args[1:])
 	if errors.Is(err, flag.ErrHelp) {
 		return
 	}
 	if err != nil {
-		fmt.Fprintf(os.Stderr, "etcd-launcher: %v\n", err)
-		os.Exit(2)
-	}
-	ctx, done := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
-	defer done()
-	code, err := launcher.Run(ctx)
-	if err != nil {
-		launcher.Log.Error("etcd does not run", "error", err)
+		fmt.Fprintf(os.Stderr, "%s: %v\n", filepath.Base(os.Args[0]), err)
+		code = max(code, 1)
 	}
 	if errors.Is(err, etcd.ErrSuperseded) {
 		code = 0 // the group is to stay down
@@ -49,35 +49,40 @@ func main() {
 	os.Exit(code)
 }
 
-// parse reads the command line.
-func parse(args []string) (*etcd.Launcher, error) {
-	l := &etcd.Launcher{Log: slog.New(slog.NewTextHandler(os.Stderr, nil))}
-	f := flag.NewFlagSet("etcd-launcher", flag.ContinueOnError)
-	f.Usage = func() {
-		fmt.Fprintln(f.Output(), "usage: etcd-launcher FLAG... -- ETCD ARG...")
-		f.PrintDefaults()
-	}
-	f.StringVar(&l.Share, "share", "", "directory where etcd's file share is mounted")
-	config := f.String("share-config", "", "file that says how the share is reached by the Files API")
-	f.IntVar(&l.Generation.Number, "start", 0, "which start of the cluster's etcd this is; counts from 1")
-	f.StringVar(&l.Generation.Nonce, "nonce", "", "tells apart starts that have the same number: lower case letters and digits")
-	f.BoolVar(&l.Initialized, "initialized", false, "the cluster has had a store: refuse to make a new one")
-	if err := f.Parse(args); err != nil {
-		return nil, err
-	}
-	l.Command = f.Args()
-	if l.Share == "" || *config == "" || l.Generation.Number < 1 || l.Generation.Nonce == "" || len(l.Command) == 0 {
-		return nil, errors.New("--share, --share-config, --start, --nonce and etcd's command line must be given")
-	}
-	data, err := os.ReadFile(*config)
+// launch is the first process of the group.
+func launch(ctx context.Context, args []string) (int, error) {
+	s, err := parse(args)
 	if err != nil {
-		return nil, fmt.Errorf("read how the share is reached: %w", err)
+		return exitUsage, err
 	}
-	var c cloud.ShareConfig
-	if err := json.Unmarshal(data, &c); err != nil {
-		return nil, fmt.Errorf("read how the share is reached: %s: %w", *config, err)
+	l, err := s.launcher(slog.New(slog.NewTextHandler(os.Stderr, nil)))
+	if err != nil {
+		return exitUsage, err
 	}
-	share, err := c.Open()
-	l.Handles = share
-	return l, err
+	return l.Run(ctx)
+}
+
+const exitUsage = 2
+
+// snapshot takes one, with the settings of the container's first process, and
+// prints where it is.
+func snapshot(ctx context.Context) error {
+	line, err := os.ReadFile("/proc/1/cmdline")
+	if err != nil {
+		return fmt.Errorf("read the command line of process 1: %w", err)
+	}
+	args := strings.Split(string(bytes.TrimRight(line, "\x00")), "\x00")
+	s, err := parse(args[1:])
+	if err != nil {
+		return fmt.Errorf("process 1 is no etcd-launcher: %w", err)
+	}
+	source, err := s.source()
+	if err != nil {
+		return err
+	}
+	taken, err := source.Save(ctx, s.share, "asked-")
+	if err != nil {
+		return err
+	}
+	return json.NewEncoder(os.Stdout).Encode(taken)
 }

@@ -115,7 +115,7 @@ func newRoot(o *options) *cobra.Command {
 	o.completeFlags(root)
 	root.AddCommand(
 		o.upCommand(), o.pauseCommand(), o.resumeCommand(), o.downCommand(),
-		o.statusCommand(), o.listCommand(), o.logsCommand(),
+		o.statusCommand(), o.listCommand(), o.logsCommand(), o.backupCommand(), o.restoreCommand(),
 		o.kubeconfigCommand(), o.credentialCommand(), o.kubectlCommand(), o.cloudCommand(), o.imageCommand(), o.versionCommand(),
 	)
 	root.AddCommand(o.aliases()...)

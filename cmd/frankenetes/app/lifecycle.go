@@ -22,6 +22,7 @@ import (
 
 func (o *options) upCommand() *cobra.Command {
 	var up cluster.UpOptions
+	snapshots := cluster.DefaultSnapshots()
 	cmd := &cobra.Command{
 		Use:   "up [NAME]",
 		Short: "Create a cluster, or start what is missing of it",
@@ -40,6 +41,12 @@ func (o *options) upCommand() *cobra.Command {
 					return err
 				}
 			}
+			if cmd.Flags().Changed("snapshot-every") || cmd.Flags().Changed("snapshot-keep") {
+				if err := cluster.CheckSnapshots(snapshots); err != nil {
+					return err
+				}
+				up.Snapshots = &snapshots
+			}
 			return o.verb(cmd.Context(), up.Name, "ready", func(ctx context.Context, op *cluster.Operator) (*cluster.Access, error) {
 				access, err := op.Up(ctx, up)
 				return &access, err
@@ -51,6 +58,9 @@ func (o *options) upCommand() *cobra.Command {
 	cmd.Flags().StringVar((*string)(&up.Network), "network", "", "vnet, a virtual network of its own, or public, where every component has a public address\n"+
 		"(default: vnet, but public on Azure, where this machine would have to be in the network)")
 	cmd.Flags().IntVar(&up.Nodes, "nodes", 0, fmt.Sprintf("how many nodes, 1 to %d (default: 1, or as many as it has)", cluster.MaxNodes))
+	cmd.Flags().DurationVar(&snapshots.Every.Duration, "snapshot-every", snapshots.Every.Duration,
+		"time between two snapshots of etcd on the cluster's share; 0 takes none. Both are good from etcd's next start on")
+	cmd.Flags().IntVar(&snapshots.Keep, "snapshot-keep", snapshots.Keep, "how many of them are kept")
 	cmd.Flags().BoolVar(&up.Keep, "keep", false, "leave a cluster that failed standing")
 	o.addNoWake(cmd)
 	return cmd
@@ -199,7 +209,7 @@ func (o *options) verb(ctx context.Context, name, state string,
 
 func (o *options) locked(ctx context.Context, name, state string, progress progress,
 	do func(context.Context, *cluster.Operator) (*cluster.Access, error)) (*cluster.Access, error) {
-	if state == "ready" && o.cloud == cloudLocal {
+	if (state == "ready" || state == "restored") && o.cloud == cloudLocal {
 		if err := o.startLocal(ctx, progress); err != nil {
 			return nil, err
 		}
