@@ -125,7 +125,7 @@ $(BIN)/agent: go.mod go.sum $(call sources,cmd/agent agent) | deps
 $(BIN)/await: go.mod go.sum $(call sources,cmd/await) | deps
 	$(GO) build -o $@ -trimpath -ldflags '-s -w' ./cmd/await
 
-$(BIN)/etcd-launcher: go.mod go.sum $(call sources,cmd/etcd-launcher cluster/etcd cloud fault) | deps
+$(BIN)/etcd-launcher: go.mod go.sum $(call sources,cmd/etcd-launcher cluster cloud fault pki) | deps
 	$(GO) build -o $@ -trimpath -ldflags '-s -w' ./cmd/etcd-launcher
 
 $(BIN)/cni/frankenetes: go.mod go.sum $(call sources,cmd/join embedded/network/attach) | deps

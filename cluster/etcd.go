@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -42,8 +43,40 @@ func (s *subject) putEtcd(ctx context.Context) error {
 		}
 	}
 	c, err := s.signer.store(s.record, s.storage)
+	if err == nil && s.record.Spec.Sleep.After.Duration > 0 {
+		err = s.letSleep(ctx, &c)
+	}
 	_, err = s.put(ctx, c, err)
 	return err
+}
+
+// letSleep gives etcd's group what it needs to pause the cluster by itself: an
+// identity that may do as it likes in the cluster's resource groups. It is
+// etcd's, since that is the last group to go.
+func (s *subject) letSleep(ctx context.Context, c *component) error {
+	location := s.record.Spec.Location
+	id, err := s.cloud.PutIdentity(ctx, s.name(), Etcd, location)
+	if err != nil {
+		return err
+	}
+	if err := s.putPodsGroup(ctx); err != nil {
+		return err
+	}
+	err = both(
+		func() error { return s.cloud.AllowContributor(ctx, id, s.name()) },
+		func() error { return s.cloud.AllowContributor(ctx, id, podsGroup(s.name())) })
+	if err != nil {
+		return err
+	}
+	conf, err := json.Marshal(s.cloud.Config.ForGroup(id.ClientID))
+	if err != nil {
+		return fmt.Errorf("encode cloud configuration of etcd's group: %w", err)
+	}
+	c.identity = &id
+	c.secrets["cloud.json"] = conf
+	i := slices.Index(c.command, "--")
+	c.command = slices.Insert(c.command, i, arg("cluster", s.name()), arg("cloud-config", secret("cloud.json")))
+	return nil
 }
 
 // countStart writes into the record that etcd is started once more.

@@ -53,7 +53,7 @@ func (o *Operator) Restore(ctx context.Context, opts RestoreOptions) (Access, er
 	opts.Nodes = old.Spec.Nodes
 	return o.made(ctx, opts.UpOptions, func(s *subject) []Step {
 		s.record.Authorities, s.record.Initialized = old.Authorities, true
-		s.record.Spec.Snapshots = old.Spec.Snapshots
+		s.record.Spec.Snapshots, s.record.Spec.Sleep = old.Spec.Snapshots, old.Spec.Sleep
 		// The record last: a cluster with a record has its data.
 		return []Step{
 			{Name: "Storage", Run: s.makeStorage},

@@ -76,7 +76,9 @@ type Spec struct {
 	Port int `json:"port,omitempty"`
 	// Snapshots says when etcd's store is copied on its share.
 	Snapshots Snapshots `json:"snapshots"`
-	Created   time.Time `json:"created"`
+	// Sleep says when the cluster pauses itself.
+	Sleep   Sleep     `json:"sleep"`
+	Created time.Time `json:"created"`
 }
 
 // Snapshots is a schedule by which etcd's store is copied, and old copies are

@@ -101,8 +101,7 @@ func (s *subject) identity(ctx context.Context) (cloud.Identity, error) {
 	if err != nil {
 		return id, err
 	}
-	tags := map[string]string{clusterTag + podsSuffix: s.name()}
-	if err := s.cloud.PutResourceGroup(ctx, podsGroup(s.name()), location, tags); err != nil {
+	if err := s.putPodsGroup(ctx); err != nil {
 		return id, err
 	}
 	if s.subnet != "" {
@@ -111,6 +110,12 @@ func (s *subject) identity(ctx context.Context) (cloud.Identity, error) {
 		}
 	}
 	return id, s.cloud.AllowContributor(ctx, id, podsGroup(s.name()))
+}
+
+// putPodsGroup makes the resource group of the pods.
+func (s *subject) putPodsGroup(ctx context.Context) error {
+	tags := map[string]string{clusterTag + podsSuffix: s.name()}
+	return s.cloud.PutResourceGroup(ctx, podsGroup(s.name()), s.record.Spec.Location, tags)
 }
 
 func (s *subject) allowAccess(ctx context.Context) (string, error) {

@@ -28,6 +28,9 @@ type UpOptions struct {
 	// Snapshots is the schedule of etcd's; nil means the usual one, or that of a
 	// cluster that exists.
 	Snapshots *Snapshots
+	// Sleep says when it pauses itself; nil means never, or as a cluster that
+	// exists does.
+	Sleep *Sleep
 	// Keep leaves what was made standing when something fails.
 	Keep bool
 }
@@ -60,7 +63,7 @@ func (o *Operator) Up(ctx context.Context, opts UpOptions) (Access, error) {
 		if err := record.Spec.keepsNetwork(opts.Network); err != nil {
 			return Access{}, err
 		}
-		if err := o.reschedule(ctx, record, st, opts.Snapshots); err != nil {
+		if err := o.reschedule(ctx, record, st, opts); err != nil {
 			return Access{}, err
 		}
 		return o.start(ctx, record, st, opts.Port, opts.Nodes)
@@ -102,9 +105,7 @@ func (o *Operator) create(ctx context.Context, opts UpOptions, first func(*subje
 		return Access{}, err
 	}
 	spec.Nodes = max(opts.Nodes, 1)
-	if opts.Snapshots != nil {
-		spec.Snapshots = *opts.Snapshots
-	}
+	spec.setSchedules(opts)
 	if err := o.chooseNetwork(ctx, opts.Network, &spec); err != nil {
 		return Access{}, err
 	}
@@ -118,14 +119,24 @@ func (o *Operator) create(ctx context.Context, opts UpOptions, first func(*subje
 	return s.access()
 }
 
-// reschedule gives a cluster another schedule of snapshots, from etcd's next
-// start on; nil leaves it as it is.
-func (o *Operator) reschedule(ctx context.Context, r *Record, st storage, to *Snapshots) error {
-	if to == nil || *to == r.Spec.Snapshots {
+// reschedule gives a cluster that exists other schedules, from etcd's next start
+// on.
+func (o *Operator) reschedule(ctx context.Context, r *Record, st storage, opts UpOptions) error {
+	before := r.Spec
+	if r.Spec.setSchedules(opts); r.Spec == before {
 		return nil
 	}
-	r.Spec.Snapshots = *to
 	return r.save(ctx, o.cloud, st)
+}
+
+// setSchedules takes those that are given.
+func (s *Spec) setSchedules(opts UpOptions) {
+	if opts.Snapshots != nil {
+		s.Snapshots = *opts.Snapshots
+	}
+	if opts.Sleep != nil {
+		s.Sleep = *opts.Sleep
+	}
 }
 
 // start starts a cluster of which there is a record; port and nodes are as in
@@ -133,6 +144,9 @@ func (o *Operator) reschedule(ctx context.Context, r *Record, st storage, to *Sn
 func (o *Operator) start(ctx context.Context, r *Record, st storage, port, nodes int) (Access, error) {
 	s, err := o.subject(r, st)
 	if err != nil {
+		return Access{}, err
+	}
+	if err := s.awaitAsleep(ctx); err != nil {
 		return Access{}, err
 	}
 	if err := s.movePort(ctx, port); err != nil {

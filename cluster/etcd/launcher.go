@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -41,9 +42,30 @@ type Launcher struct {
 	// Restore is the command that makes a store of a snapshot, with its arguments
 	// but for the two's places.
 	Restore []string
-	// Snapshots, where not nil, runs beside etcd.
-	Snapshots *Schedule
-	Log       *slog.Logger
+	// Beside are what runs beside etcd, until its context ends.
+	Beside []func(context.Context, Running)
+	Log    *slog.Logger
+}
+
+// Running is etcd to what runs beside it.
+type Running struct {
+	end   context.CancelCauseFunc
+	ended <-chan struct{}
+}
+
+// errAsked is why etcd is ended by what runs beside it.
+var errAsked = errors.New("it was asked to end")
+
+// End ends etcd and returns when it has ended. The launcher stays until all that
+// runs beside etcd has returned.
+func (r Running) End(ctx context.Context) error {
+	r.end(errAsked)
+	select {
+	case <-r.ended:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // Run has etcd run until ctx ends or it ends by itself, and returns its exit
@@ -68,10 +90,12 @@ func (l *Launcher) run(ctx context.Context, dir string) (int, error) {
 	if err != nil {
 		return 1, fmt.Errorf("look at etcd's store: %w", err)
 	}
+	run, end := context.WithCancelCause(ctx)
+	defer end(nil)
 	// The kernel ends etcd with the thread that has started it.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	cmd := exec.CommandContext(ctx, l.Command[0], append(l.Command[1:len(l.Command):len(l.Command)], "--data-dir="+dir)...)
+	cmd := exec.CommandContext(run, l.Command[0], append(l.Command[1:len(l.Command):len(l.Command)], "--data-dir="+dir)...)
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
@@ -81,15 +105,20 @@ func (l *Launcher) run(ctx context.Context, dir string) (int, error) {
 	}
 	taken, ended := make(chan error, 1), make(chan struct{})
 	go func() { taken <- watch(cmd.Process, dir, own, ended) }()
-	stopSnapshots := l.startSnapshots(ctx)
+	beside := l.startBeside(ctx, Running{end, ended})
 	err = cmd.Wait()
 	close(ended)
-	stopSnapshots()
+	asked := context.Cause(run) == errAsked
+	beside(!asked)
 	if err := <-taken; err != nil {
 		return 1, err
 	}
 	if ctx.Err() != nil {
 		return 0, nil // told to end, and it has
+	}
+	if asked {
+		// Who asked did so to delete this group, and has failed.
+		return 1, errors.New("etcd was ended for what did not come to its end")
 	}
 	if exit := (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) {
 		return 1, fmt.Errorf("wait for etcd: %w", err)
@@ -98,20 +127,20 @@ func (l *Launcher) run(ctx context.Context, dir string) (int, error) {
 	return max(cmd.ProcessState.ExitCode(), 1), nil
 }
 
-// startSnapshots has the schedule run until stop.
-func (l *Launcher) startSnapshots(ctx context.Context) (stop func()) {
-	if l.Snapshots == nil {
-		return func() {}
-	}
+// startBeside starts what runs beside etcd; wait waits for it, and ends it if
+// it is told so.
+func (l *Launcher) startBeside(ctx context.Context, etcd Running) (wait func(end bool)) {
 	ctx, cancel := context.WithCancel(ctx)
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		l.Snapshots.Run(ctx)
-	}()
-	return func() {
+	var work sync.WaitGroup
+	for _, run := range l.Beside {
+		work.Go(func() { run(ctx, etcd) })
+	}
+	return func(end bool) {
+		if end {
+			cancel()
+		}
+		work.Wait()
 		cancel()
-		<-done
 	}
 }
 

@@ -257,6 +257,27 @@ func TestItEndsEtcdKindly(t *testing.T) {
 	}
 }
 
+func TestWhatRunsBesideEtcdMayEndIt(t *testing.T) {
+	l := newLauncher(t, 1, "a")
+	l.Command = etcdLike(`trap 'touch "$dir/ended"; exit 0' TERM; touch "$dir/started"; while :; do sleep 0.05; done`)
+	dir := filepath.Join(l.Share, "epoch-1.1.a")
+	after := false
+	l.Beside = []func(context.Context, Running){func(ctx context.Context, etcd Running) {
+		awaitFile(t, filepath.Join(dir, "started"))
+		if err := etcd.End(ctx); err != nil {
+			t.Error(err)
+		}
+		_, err := os.Stat(filepath.Join(dir, "ended"))
+		after = err == nil && ctx.Err() == nil
+	}}
+	if code, err := l.Run(bounded(t)); err == nil || code == 0 {
+		t.Errorf("it is not started again: %d, %v", code, err)
+	}
+	if !after {
+		t.Error("it could do nothing after etcd had ended")
+	}
+}
+
 func TestItKillsEtcdWhoseStoreIsTaken(t *testing.T) {
 	l := newLauncher(t, 1, "a")
 	l.Command = etcdLike(`trap '' TERM; touch "$dir/started"; while :; do sleep 0.05; done`)

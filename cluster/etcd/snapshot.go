@@ -104,7 +104,7 @@ type Schedule struct {
 
 // Run goes on until ctx ends. One that fails is told, and the next is tried at
 // its time.
-func (s Schedule) Run(ctx context.Context) {
+func (s Schedule) Run(ctx context.Context, _ Running) {
 	if err := s.removeUnfinished(); err != nil {
 		s.Log.Warn("snapshots that were not finished are left", "error", err)
 	}

@@ -62,7 +62,7 @@ func TestOldSnapshotsOfTheScheduleGo(t *testing.T) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		s.Run(ctx)
+		s.Run(ctx, Running{})
 	}()
 	awaitGone(t, filepath.Join(dir, "20260102T000000Z.db"))
 	end()

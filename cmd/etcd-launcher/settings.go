@@ -29,7 +29,9 @@ type settings struct {
 	endpoint      string
 	tls           transport.TLSInfo
 	restore       string
-	command       []string
+	// cluster and cloudConfig are of a cluster that pauses itself.
+	cluster, cloudConfig string
+	command              []string
 }
 
 func parse(args []string) (settings, error) {
@@ -51,6 +53,8 @@ func parse(args []string) (settings, error) {
 	f.StringVar(&s.tls.CertFile, "cert", "", "file with a client's certificate for etcd")
 	f.StringVar(&s.tls.KeyFile, "key", "", "file with its key")
 	f.StringVar(&s.restore, "etcdutl", "/usr/local/bin/etcdutl", "program that makes a store of a snapshot")
+	f.StringVar(&s.cluster, "cluster", "", "name of the cluster, which pauses itself")
+	f.StringVar(&s.cloudConfig, "cloud-config", "", "file that says how the cloud is reached, for a cluster that pauses itself")
 	if err := f.Parse(args); err != nil {
 		return s, err
 	}
@@ -87,7 +91,15 @@ func (s settings) launcher(log *slog.Logger) (*etcd.Launcher, error) {
 		if err != nil {
 			return nil, err
 		}
-		l.Snapshots = &etcd.Schedule{Share: s.share, Source: source, Every: s.every, Keep: s.keep, Log: log}
+		snapshots := etcd.Schedule{Share: s.share, Source: source, Every: s.every, Keep: s.keep, Log: log}
+		l.Beside = append(l.Beside, snapshots.Run)
+	}
+	if s.cluster != "" {
+		sleeper, err := s.sleeper(log)
+		if err != nil {
+			return nil, err
+		}
+		l.Beside = append(l.Beside, sleeper)
 	}
 	return l, nil
 }

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -20,7 +21,13 @@ func testBackup(m *operator) {
 	}
 	phrase, file := write("passphrase", "a long passphrase\n"), filepath.Join(dir, "demo.backup")
 	revision := func() int {
-		n, err := strconv.Atoi(m.kubectl("get", "namespaces", "-o", "jsonpath={.metadata.resourceVersion}"))
+		var list struct {
+			Metadata struct{ ResourceVersion string }
+		}
+		if err := json.Unmarshal([]byte(m.kubectl("get", "--raw", "/api/v1/namespaces")), &list); err != nil {
+			m.T.Fatal(err)
+		}
+		n, err := strconv.Atoi(list.Metadata.ResourceVersion)
 		if err != nil {
 			m.T.Fatal(err)
 		}

@@ -2,12 +2,14 @@ package e2e
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"frankenetes.dev/cluster"
 	"frankenetes.dev/test/machine"
@@ -99,6 +101,37 @@ func testWake(m *operator) {
 		m.T.Errorf("it was woken %d times", told)
 	}
 	hellos(m)
+}
+
+// testSleep makes a cluster that pauses itself, and leaves it alone, but for a
+// pod that runs for a while.
+func testSleep(m *operator) {
+	m.Run("up", "sleepy", "--pause-after", "20s")
+	m.kubectl("run", "worker", "--image=frankenetes.internal/test", "--restart=Never", "--", "sleep", "25")
+	var awake bool
+	m.eventually("it falls asleep by itself", func() error {
+		var status struct {
+			State string
+			Pods  int
+			Sleep *struct{ At time.Time }
+		}
+		if err := json.Unmarshal([]byte(m.Run("status", "sleepy", "-o", "json")), &status); err != nil {
+			return err
+		}
+		awake = awake || status.Pods > 0 && status.Sleep != nil && status.Sleep.At.After(time.Now())
+		if status.State != "Paused" {
+			return errors.New("it is " + status.State)
+		}
+		return nil
+	})
+	if !awake {
+		m.T.Error("while its pod ran, its status did not say when it would sleep")
+	}
+	if got := m.kubectl("get", "pod", "worker", "-o", "jsonpath={.status.phase}"); got != "Succeeded" {
+		m.T.Errorf("its pod, after it was woken, is %s", got)
+	}
+	m.Run("down", "sleepy", "--yes")
+	m.kubectl("config", "use-context", cluster.Context("frankenetes"))
 }
 
 // testSecondCluster makes one as the posts had it: every component, and every

@@ -60,6 +60,7 @@ func TestBadInputGetsOneLineAHintAndItsExitCode(t *testing.T) {
 		{"up --nodes 1.5", fault.Usage, "invalid argument"},
 		{"up --snapshot-every 1s", fault.Usage, "every 1s"},
 		{"up --snapshot-keep 0", fault.Usage, "cannot keep 0 snapshots"},
+		{"up --pause-after 1s", fault.Usage, "after 1s"},
 		{"backup demo", fault.Usage, "not said where"},
 		{"backup demo -o /nowhere/demo.backup", fault.Usage, "no terminal"},
 		{"backup demo -o demo.backup --passphrase-file /nowhere", fault.Usage, "read passphrase"},

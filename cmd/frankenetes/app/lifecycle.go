@@ -23,6 +23,7 @@ import (
 func (o *options) upCommand() *cobra.Command {
 	var up cluster.UpOptions
 	snapshots := cluster.DefaultSnapshots()
+	var sleep cluster.Sleep
 	cmd := &cobra.Command{
 		Use:   "up [NAME]",
 		Short: "Create a cluster, or start what is missing of it",
@@ -47,6 +48,12 @@ func (o *options) upCommand() *cobra.Command {
 				}
 				up.Snapshots = &snapshots
 			}
+			if cmd.Flags().Changed("pause-after") || cmd.Flags().Changed("pause-with-pods") {
+				if err := cluster.CheckSleep(sleep); err != nil {
+					return err
+				}
+				up.Sleep = &sleep
+			}
 			return o.verb(cmd.Context(), up.Name, "ready", func(ctx context.Context, op *cluster.Operator) (*cluster.Access, error) {
 				access, err := op.Up(ctx, up)
 				return &access, err
@@ -61,6 +68,9 @@ func (o *options) upCommand() *cobra.Command {
 	cmd.Flags().DurationVar(&snapshots.Every.Duration, "snapshot-every", snapshots.Every.Duration,
 		"time between two snapshots of etcd on the cluster's share; 0 takes none. Both are good from etcd's next start on")
 	cmd.Flags().IntVar(&snapshots.Keep, "snapshot-keep", snapshots.Keep, "how many of them are kept")
+	cmd.Flags().DurationVar(&sleep.After.Duration, "pause-after", 0,
+		"pause by itself when no user has asked anything and no pod has run for so long, such as 15m; 0 is never.\nGood from etcd's next start on")
+	cmd.Flags().BoolVar(&sleep.WithPods, "pause-with-pods", false, "with --pause-after: pods that run do not keep it awake")
 	cmd.Flags().BoolVar(&up.Keep, "keep", false, "leave a cluster that failed standing")
 	o.addNoWake(cmd)
 	return cmd
