@@ -18,6 +18,7 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"frankenetes.dev/cluster/hours"
 	"frankenetes.dev/fault"
 )
 
@@ -77,8 +78,10 @@ type Spec struct {
 	// Snapshots says when etcd's store is copied on its share.
 	Snapshots Snapshots `json:"snapshots"`
 	// Sleep says when the cluster pauses itself.
-	Sleep   Sleep     `json:"sleep"`
-	Created time.Time `json:"created"`
+	Sleep Sleep `json:"sleep"`
+	// Hours are the times at which the local cloud pauses and resumes it.
+	Hours   hours.Hours `json:"hours"`
+	Created time.Time   `json:"created"`
 }
 
 // Snapshots is a schedule by which etcd's store is copied, and old copies are

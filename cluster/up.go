@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"frankenetes.dev/cluster/hours"
 	"frankenetes.dev/fault"
 )
 
@@ -31,6 +32,9 @@ type UpOptions struct {
 	// Sleep says when it pauses itself; nil means never, or as a cluster that
 	// exists does.
 	Sleep *Sleep
+	// Hours are when the cloud pauses and resumes it, where the cloud is local;
+	// nil means never, or as it does with a cluster that exists.
+	Hours *hours.Hours
 	// Keep leaves what was made standing when something fails.
 	Keep bool
 }
@@ -119,8 +123,8 @@ func (o *Operator) create(ctx context.Context, opts UpOptions, first func(*subje
 	return s.access()
 }
 
-// reschedule gives a cluster that exists other schedules, from etcd's next start
-// on.
+// reschedule gives a cluster that exists other schedules: what the cluster does
+// itself from etcd's next start on, what the cloud does from now on.
 func (o *Operator) reschedule(ctx context.Context, r *Record, st storage, opts UpOptions) error {
 	before := r.Spec
 	if r.Spec.setSchedules(opts); r.Spec == before {
@@ -136,6 +140,9 @@ func (s *Spec) setSchedules(opts UpOptions) {
 	}
 	if opts.Sleep != nil {
 		s.Sleep = *opts.Sleep
+	}
+	if opts.Hours != nil {
+		s.Hours = *opts.Hours
 	}
 }
 

@@ -61,6 +61,8 @@ func TestBadInputGetsOneLineAHintAndItsExitCode(t *testing.T) {
 		{"up --snapshot-every 1s", fault.Usage, "every 1s"},
 		{"up --snapshot-keep 0", fault.Usage, "cannot keep 0 snapshots"},
 		{"up --pause-after 1s", fault.Usage, "after 1s"},
+		{"up --pause-at noon", fault.Usage, "no time of the day"},
+		{"up --cloud azure --resume-at 07:30", fault.Usage, "only the local cloud"},
 		{"backup demo", fault.Usage, "not said where"},
 		{"backup demo -o /nowhere/demo.backup", fault.Usage, "no terminal"},
 		{"backup demo -o demo.backup --passphrase-file /nowhere", fault.Usage, "read passphrase"},

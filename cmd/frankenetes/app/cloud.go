@@ -1,6 +1,7 @@
 package app
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -8,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
@@ -151,13 +153,18 @@ func (o *options) cloudRun() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			opts := o.embedded()
 			opts.Log = slog.New(slog.NewTextHandler(o.streams.Err, nil))
-			err := embedded.Run(cmd.Context(), opts, func(conf cloud.Config) {
+			ctx, end := context.WithCancel(cmd.Context())
+			var beside sync.WaitGroup
+			err := embedded.Run(ctx, opts, func(conf cloud.Config) {
 				opts.Log.Info("the local cloud is ready", "endpoint", conf.ResourceManager)
 				// Where no systemd has started us, nobody is told.
 				if _, err := daemon.SdNotify(false, daemon.SdNotifyReady); err != nil {
 					opts.Log.Warn("systemd was not told that the cloud is ready", "error", err)
 				}
+				beside.Go(func() { o.keepHours(ctx, conf, opts.Log) })
 			})
+			end()
+			beside.Wait()
 			return explainLocal(err)
 		},
 	}

@@ -22,8 +22,7 @@ import (
 
 func (o *options) upCommand() *cobra.Command {
 	var up cluster.UpOptions
-	snapshots := cluster.DefaultSnapshots()
-	var sleep cluster.Sleep
+	schedules := schedules{snapshots: cluster.DefaultSnapshots()}
 	cmd := &cobra.Command{
 		Use:   "up [NAME]",
 		Short: "Create a cluster, or start what is missing of it",
@@ -42,17 +41,8 @@ func (o *options) upCommand() *cobra.Command {
 					return err
 				}
 			}
-			if cmd.Flags().Changed("snapshot-every") || cmd.Flags().Changed("snapshot-keep") {
-				if err := cluster.CheckSnapshots(snapshots); err != nil {
-					return err
-				}
-				up.Snapshots = &snapshots
-			}
-			if cmd.Flags().Changed("pause-after") || cmd.Flags().Changed("pause-with-pods") {
-				if err := cluster.CheckSleep(sleep); err != nil {
-					return err
-				}
-				up.Sleep = &sleep
+			if err := schedules.take(cmd, &up, o.cloud == cloudLocal); err != nil {
+				return err
 			}
 			return o.verb(cmd.Context(), up.Name, "ready", func(ctx context.Context, op *cluster.Operator) (*cluster.Access, error) {
 				access, err := op.Up(ctx, up)
@@ -65,12 +55,7 @@ func (o *options) upCommand() *cobra.Command {
 	cmd.Flags().StringVar((*string)(&up.Network), "network", "", "vnet, a virtual network of its own, or public, where every component has a public address\n"+
 		"(default: vnet, but public on Azure, where this machine would have to be in the network)")
 	cmd.Flags().IntVar(&up.Nodes, "nodes", 0, fmt.Sprintf("how many nodes, 1 to %d (default: 1, or as many as it has)", cluster.MaxNodes))
-	cmd.Flags().DurationVar(&snapshots.Every.Duration, "snapshot-every", snapshots.Every.Duration,
-		"time between two snapshots of etcd on the cluster's share; 0 takes none. Both are good from etcd's next start on")
-	cmd.Flags().IntVar(&snapshots.Keep, "snapshot-keep", snapshots.Keep, "how many of them are kept")
-	cmd.Flags().DurationVar(&sleep.After.Duration, "pause-after", 0,
-		"pause by itself when no user has asked anything and no pod has run for so long, such as 15m; 0 is never.\nGood from etcd's next start on")
-	cmd.Flags().BoolVar(&sleep.WithPods, "pause-with-pods", false, "with --pause-after: pods that run do not keep it awake")
+	schedules.addFlags(cmd)
 	cmd.Flags().BoolVar(&up.Keep, "keep", false, "leave a cluster that failed standing")
 	o.addNoWake(cmd)
 	return cmd
