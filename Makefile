@@ -35,7 +35,7 @@ sources = $(shell find $(1) -name '*.go' -not -name '*_test.go' 2>/dev/null)
 SUITE := $(addprefix $(BIN)/conformance/,e2e.test ginkgo kubectl run)
 UNDER := $(addprefix $(BIN)/conformance/,etcd sample-apiserver nnp)
 
-OURS  := $(addprefix $(BIN)/,frankenetes hyperkube await agent hello pause cni/frankenetes)
+OURS  := $(addprefix $(BIN)/,frankenetes hyperkube await etcd-launcher agent hello pause cni/frankenetes)
 TOOLS := $(addprefix $(BIN)/,containerd containerd-shim-runc-v2 runc agnhost)
 # By which a runtime that is not our cloud's has a network, in tests.
 TEST_PLUGINS := $(addprefix $(BIN)/test/cni/,bridge host-local)
@@ -129,6 +129,9 @@ $(BIN)/agent: go.mod go.sum $(call sources,cmd/agent agent) | deps
 $(BIN)/await: go.mod go.sum $(call sources,cmd/await) | deps
 	$(GO) build -o $@ -trimpath -ldflags '-s -w' ./cmd/await
 
+$(BIN)/etcd-launcher: go.mod go.sum $(call sources,cmd/etcd-launcher cluster cloud fault pki) | deps
+	$(GO) build -o $@ -trimpath -ldflags '-s -w' ./cmd/etcd-launcher
+
 $(BIN)/cni/frankenetes: go.mod go.sum $(call sources,cmd/join embedded/network/attach) | deps
 	$(GO) build -o $@ -trimpath -ldflags '-s -w' ./cmd/join
 
@@ -162,7 +165,7 @@ $(TEST_PLUGINS): go.mod | deps
 $(BIN)/test/metrics-server/metrics-server: go.mod go.sum hack/metrics-server | deps
 	hack/metrics-server $(METRICS_SERVER) $(@D)
 
-$(BIN)/images/index.json: $(addprefix $(BIN)/,hyperkube await agent hello pause agnhost) $(call sources,images cmd/images)
+$(BIN)/images/index.json: $(addprefix $(BIN)/,hyperkube await etcd-launcher agent hello pause agnhost) $(call sources,images cmd/images)
 	$(GO) run ./cmd/images -bin $(BIN) -kubernetes $(KUBERNETES) -busybox $(BUSYBOX)
 
 # The conformance suite. Built like hyperkube, it finds most of its packages in

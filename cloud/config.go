@@ -65,6 +65,8 @@ type Credential struct {
 type Inside struct {
 	ResourceManager string `json:"resourceManager"`
 	Authority       string `json:"authority"`
+	// Files is the base URL of the file services, without the account's name.
+	Files string `json:"files"`
 }
 
 // PublishTag is the tag by which a group asks for ports on PublishOn, written

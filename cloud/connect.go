@@ -44,9 +44,9 @@ type Connection struct {
 // Connect makes the clients of a cloud. It sends nothing yet: a wrong endpoint
 // or credential shows with the first request.
 func Connect(c Config) (*Connection, error) {
-	client, err := c.httpClient()
+	client, err := httpClient(c.CA)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("connect to cloud %s: %w", c.Name, err)
 	}
 	conn := &Connection{Config: c, http: client, options: c.clientOptions(client)}
 	if conn.credential, err = c.tokenCredential(conn.options.ClientOptions); err != nil {
@@ -95,15 +95,15 @@ func (c *Connection) Token(ctx context.Context) (string, error) {
 	return t.Token, nil
 }
 
-// httpClient trusts c.CA besides the system's roots. Only the time to connect
+// httpClient trusts a PEM bundle besides the system's roots. Only the time to connect
 // and to answer is bounded, not a whole transfer.
-func (c Config) httpClient() (*http.Client, error) {
+func httpClient(ca string) (*http.Client, error) {
 	roots, err := x509.SystemCertPool()
 	if err != nil {
 		roots = x509.NewCertPool()
 	}
-	if c.CA != "" && !roots.AppendCertsFromPEM([]byte(c.CA)) {
-		return nil, fmt.Errorf("connect to cloud %s: its CA is not PEM", c.Name)
+	if ca != "" && !roots.AppendCertsFromPEM([]byte(ca)) {
+		return nil, errors.New("its CA is not PEM")
 	}
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.TLSClientConfig = &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
@@ -122,12 +122,18 @@ func (c Config) clientOptions(client *http.Client) *arm.ClientOptions {
 			},
 		}
 	}
-	return &arm.ClientOptions{ClientOptions: azcore.ClientOptions{
-		Cloud:     conf,
+	options := clientOptions(client)
+	options.Cloud = conf
+	return &arm.ClientOptions{ClientOptions: options}
+}
+
+// clientOptions are what all clients of the SDK have in common.
+func clientOptions(client *http.Client) azcore.ClientOptions {
+	return azcore.ClientOptions{
 		Transport: client,
 		Telemetry: policy.TelemetryOptions{ApplicationID: "frankenetes"},
 		Retry:     policy.RetryOptions{MaxRetries: 5, RetryDelay: 200 * time.Millisecond, MaxRetryDelay: 20 * time.Second},
-	}}
+	}
 }
 
 func (c Config) tokenCredential(opts azcore.ClientOptions) (azcore.TokenCredential, error) {

@@ -24,6 +24,7 @@ func (k *kube) bootstrap(ctx context.Context) error {
 			return k.bind(ctx, kubeletClient, "system:kubelet-api-admin", rbacv1.UserKind, kubeletClient)
 		},
 		func() error { return k.allowApprover(ctx) },
+		func() error { return k.nameFlows(ctx) },
 		func() error { return k.limit(ctx) })
 }
 

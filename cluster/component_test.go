@@ -37,7 +37,9 @@ func components(t *testing.T) ([]component, *signer, *Record) {
 	s, r := newTestSigner(t)
 	var all []component
 	for _, build := range []func() (component, error){
-		s.store,
+		func() (component, error) {
+			return s.store(r, storage{account: "acct", key: "the-account-key", files: "https://files"})
+		},
 		func() (component, error) { return s.apiserver(r, "1:6443") },
 		func() (component, error) { return s.controllerManager(r) },
 		s.scheduler,

@@ -53,7 +53,7 @@ func TestAClusterKeepsItsNetwork(t *testing.T) {
 func TestComponentsInAVirtualNetwork(t *testing.T) {
 	_, s, r := components(t)
 	r.Spec.Network, s.spec.Network = VNet, VNet
-	etcd, err := s.store()
+	etcd, err := s.store(&Record{}, storage{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -84,7 +84,7 @@ func (s *subject) put(ctx context.Context, c component, err error) (since time.T
 	if err != nil {
 		return since, err
 	}
-	if g == nil || ended(g) || trouble(g) != "" {
+	if g == nil || !stands(g) {
 		since = time.Now()
 		if err := s.create(ctx, c); err != nil {
 			return since, err
@@ -95,6 +95,9 @@ func (s *subject) put(ctx context.Context, c component, err error) (since time.T
 	}
 	return since, err
 }
+
+// stands reports whether a group runs, or will by itself.
+func stands(g *cloud.Group) bool { return !ended(g) && trouble(g) == "" }
 
 func (s *subject) create(ctx context.Context, c component) error {
 	err := s.cloud.PutGroup(ctx, s.name(), c.name, c.group(s.record.Spec, s.storage, s.subnet))

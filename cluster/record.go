@@ -25,6 +25,11 @@ const (
 type Record struct {
 	Spec        Spec        `json:"spec"`
 	Authorities Authorities `json:"authorities"`
+	// Start is etcd's last one.
+	Start Start `json:"start"`
+	// Initialized is set once the API server has been ready: from then on, a
+	// share without etcd's data is a loss, not a beginning.
+	Initialized bool `json:"initialized,omitempty"`
 }
 
 // Authorities are the keys of a cluster.

@@ -16,6 +16,9 @@ import (
 	"strings"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"frankenetes.dev/cluster/hours"
 	"frankenetes.dev/fault"
 )
 
@@ -71,8 +74,39 @@ type Spec struct {
 	Nodes int `json:"nodes,omitempty"`
 	// Port is where the API server is published on the cloud's loopback
 	// address; 0 where the cloud publishes nothing.
-	Port    int       `json:"port,omitempty"`
-	Created time.Time `json:"created"`
+	Port int `json:"port,omitempty"`
+	// Snapshots says when etcd's store is copied on its share.
+	Snapshots Snapshots `json:"snapshots"`
+	// Sleep says when the cluster pauses itself.
+	Sleep Sleep `json:"sleep"`
+	// Hours are the times at which the local cloud pauses and resumes it.
+	Hours   hours.Hours `json:"hours"`
+	Created time.Time   `json:"created"`
+}
+
+// Snapshots is a schedule by which etcd's store is copied, and old copies are
+// removed.
+type Snapshots struct {
+	// Every is the time between two; none are taken where it is 0.
+	Every metav1.Duration `json:"every"`
+	// Keep is how many there are at most.
+	Keep int `json:"keep,omitempty"`
+}
+
+// DefaultSnapshots are those of a cluster that was told nothing else: a day's.
+func DefaultSnapshots() Snapshots {
+	return Snapshots{Every: metav1.Duration{Duration: time.Hour}, Keep: 24}
+}
+
+// CheckSnapshots tells whether a cluster can have such a schedule.
+func CheckSnapshots(s Snapshots) error {
+	switch {
+	case s.Every.Duration != 0 && s.Every.Duration < time.Minute:
+		return fault.New(fault.Usage, "use a minute or more, such as 1h, or 0 for none", "snapshots cannot be taken every %s", s.Every.Duration)
+	case s.Every.Duration != 0 && s.Keep < 1:
+		return fault.New(fault.Usage, "keep one or more", "a cluster cannot keep %d snapshots", s.Keep)
+	}
+	return nil
 }
 
 // NewSpec fills in what is not chosen by the user.
@@ -88,6 +122,7 @@ func NewSpec(name, location, registry, kubernetes string, port int) (Spec, error
 		Image:      registry + "/hyperkube:" + kubernetes,
 		AgentImage: registry + "/agent:latest",
 		Port:       port,
+		Snapshots:  DefaultSnapshots(),
 		Created:    time.Now().UTC().Truncate(time.Second),
 	}, nil
 }

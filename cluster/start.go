@@ -37,8 +37,7 @@ func needs(step string) []string {
 }
 
 func (s *subject) startEtcd(ctx context.Context) (string, error) {
-	c, err := s.signer.store()
-	if _, err := s.put(ctx, c, err); err != nil {
+	if err := s.putEtcd(ctx); err != nil {
 		return "", err
 	}
 	close(s.stored)
@@ -102,8 +101,7 @@ func (s *subject) identity(ctx context.Context) (cloud.Identity, error) {
 	if err != nil {
 		return id, err
 	}
-	tags := map[string]string{clusterTag + podsSuffix: s.name()}
-	if err := s.cloud.PutResourceGroup(ctx, podsGroup(s.name()), location, tags); err != nil {
+	if err := s.putPodsGroup(ctx); err != nil {
 		return id, err
 	}
 	if s.subnet != "" {
@@ -114,12 +112,27 @@ func (s *subject) identity(ctx context.Context) (cloud.Identity, error) {
 	return id, s.cloud.AllowContributor(ctx, id, podsGroup(s.name()))
 }
 
+// putPodsGroup makes the resource group of the pods.
+func (s *subject) putPodsGroup(ctx context.Context) error {
+	tags := map[string]string{clusterTag + podsSuffix: s.name()}
+	return s.cloud.PutResourceGroup(ctx, podsGroup(s.name()), s.record.Spec.Location, tags)
+}
+
 func (s *subject) allowAccess(ctx context.Context) (string, error) {
 	kube, err := s.kube()
 	if err != nil {
 		return "", err
 	}
-	return "roles, default limits", kube.bootstrap(ctx)
+	if err := kube.bootstrap(ctx); err != nil {
+		return "", err
+	}
+	if !s.record.Initialized {
+		s.record.Initialized = true
+		if err := s.record.save(ctx, s.cloud, s.storage); err != nil {
+			return "", err
+		}
+	}
+	return "roles, default limits", nil
 }
 
 // publish is the value of the tag by which the API server's port is published

@@ -12,6 +12,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"frankenetes.dev/cloud"
+	"frankenetes.dev/cluster/sleep"
 )
 
 // State is a cluster's as a whole.
@@ -38,6 +39,8 @@ type Status struct {
 	Pods int `json:"pods"`
 	// Ready says whether the API server answers and all nodes are there and Ready.
 	Ready bool `json:"ready"`
+	// Sleep is when it pauses itself unless it is used; nil if it never does.
+	Sleep *sleep.Note `json:"sleep,omitempty"`
 }
 
 // Component is one of a cluster's container groups.
@@ -82,10 +85,12 @@ func (o *Operator) Status(ctx context.Context, name string) (Status, error) {
 	if err := both(asks...); err != nil {
 		return Status{}, err
 	}
-	if status.State = overall(status.Components, status.Pods); status.State != Paused {
-		status.Ready = s.nodesReady(ctx)
+	if status.State = overall(status.Components, status.Pods); status.State == Paused {
+		return status, nil
 	}
-	return status, nil
+	status.Ready = s.nodesReady(ctx)
+	status.Sleep, err = s.sleepNote(ctx)
+	return status, err
 }
 
 // overall derives a cluster's state from its components'.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"frankenetes.dev/cluster/hours"
 	"frankenetes.dev/fault"
 )
 
@@ -25,6 +26,15 @@ type UpOptions struct {
 	// Nodes is how many there are to be; 0 means one, or as many as a cluster
 	// that exists has.
 	Nodes int
+	// Snapshots is the schedule of etcd's; nil means the usual one, or that of a
+	// cluster that exists.
+	Snapshots *Snapshots
+	// Sleep says when it pauses itself; nil means never, or as a cluster that
+	// exists does.
+	Sleep *Sleep
+	// Hours are when the cloud pauses and resumes it, where the cloud is local;
+	// nil means never, or as it does with a cluster that exists.
+	Hours *hours.Hours
 	// Keep leaves what was made standing when something fails.
 	Keep bool
 }
@@ -57,6 +67,9 @@ func (o *Operator) Up(ctx context.Context, opts UpOptions) (Access, error) {
 		if err := record.Spec.keepsNetwork(opts.Network); err != nil {
 			return Access{}, err
 		}
+		if err := o.reschedule(ctx, record, st, opts); err != nil {
+			return Access{}, err
+		}
 		return o.start(ctx, record, st, opts.Port, opts.Nodes)
 	}
 	if fault.KindOf(err) != fault.NotFound {
@@ -65,7 +78,19 @@ func (o *Operator) Up(ctx context.Context, opts UpOptions) (Access, error) {
 	if opts.Port, err = o.choosePort(opts.Port); err != nil {
 		return Access{}, err
 	}
-	access, err := o.create(ctx, opts)
+	return o.made(ctx, opts, func(s *subject) []Step {
+		return []Step{
+			{Name: "Storage", Run: s.makeStorage},
+			{Name: "Certificates", Needs: needs("Storage"), Run: s.makeAuthorities},
+		}
+	})
+}
+
+// made makes a cluster of which there is no record yet, or leaves nothing of
+// it. The port is one that choosePort returned; first are the steps after which
+// the cluster has its storage and its record, "Storage" and "Certificates".
+func (o *Operator) made(ctx context.Context, opts UpOptions, first func(*subject) []Step) (Access, error) {
+	access, err := o.create(ctx, opts, first)
 	if err != nil && !opts.Keep {
 		clean, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanUpTime)
 		defer cancel()
@@ -74,9 +99,7 @@ func (o *Operator) Up(ctx context.Context, opts UpOptions) (Access, error) {
 	return access, err
 }
 
-// create makes a cluster of which there is no record yet. The port is one that
-// choosePort returned.
-func (o *Operator) create(ctx context.Context, opts UpOptions) (Access, error) {
+func (o *Operator) create(ctx context.Context, opts UpOptions, first func(*subject) []Step) (Access, error) {
 	location := opts.Location
 	if location == "" {
 		location = o.cloud.Location
@@ -86,6 +109,7 @@ func (o *Operator) create(ctx context.Context, opts UpOptions) (Access, error) {
 		return Access{}, err
 	}
 	spec.Nodes = max(opts.Nodes, 1)
+	spec.setSchedules(opts)
 	if err := o.chooseNetwork(ctx, opts.Network, &spec); err != nil {
 		return Access{}, err
 	}
@@ -93,14 +117,33 @@ func (o *Operator) create(ctx context.Context, opts UpOptions) (Access, error) {
 	if err != nil {
 		return Access{}, err
 	}
-	steps := []Step{
-		{Name: "Storage", Run: s.makeStorage},
-		{Name: "Certificates", Needs: []string{"Storage"}, Run: s.makeAuthorities},
-	}
-	if err := run(ctx, append(steps, s.startSteps("Storage", "Certificates")...), o.progress); err != nil {
+	if err := run(ctx, append(first(s), s.startSteps("Storage", "Certificates")...), o.progress); err != nil {
 		return Access{}, err
 	}
 	return s.access()
+}
+
+// reschedule gives a cluster that exists other schedules: what the cluster does
+// itself from etcd's next start on, what the cloud does from now on.
+func (o *Operator) reschedule(ctx context.Context, r *Record, st storage, opts UpOptions) error {
+	before := r.Spec
+	if r.Spec.setSchedules(opts); r.Spec == before {
+		return nil
+	}
+	return r.save(ctx, o.cloud, st)
+}
+
+// setSchedules takes those that are given.
+func (s *Spec) setSchedules(opts UpOptions) {
+	if opts.Snapshots != nil {
+		s.Snapshots = *opts.Snapshots
+	}
+	if opts.Sleep != nil {
+		s.Sleep = *opts.Sleep
+	}
+	if opts.Hours != nil {
+		s.Hours = *opts.Hours
+	}
 }
 
 // start starts a cluster of which there is a record; port and nodes are as in
@@ -108,6 +151,9 @@ func (o *Operator) create(ctx context.Context, opts UpOptions) (Access, error) {
 func (o *Operator) start(ctx context.Context, r *Record, st storage, port, nodes int) (Access, error) {
 	s, err := o.subject(r, st)
 	if err != nil {
+		return Access{}, err
+	}
+	if err := s.awaitAsleep(ctx); err != nil {
 		return Access{}, err
 	}
 	if err := s.movePort(ctx, port); err != nil {
@@ -157,6 +203,12 @@ func (s *subject) makeAuthorities(ctx context.Context) (string, error) {
 	if s.record.Authorities, err = newAuthorities(s.name()); err != nil {
 		return "", err
 	}
+	return s.keepAuthorities(ctx)
+}
+
+// keepAuthorities writes the record of a cluster whose authorities are there.
+func (s *subject) keepAuthorities(ctx context.Context) (string, error) {
+	var err error
 	if s.signer, err = newSigner(s.record, s.cloud.Config); err != nil {
 		return "", err
 	}

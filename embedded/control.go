@@ -44,15 +44,21 @@ func (d *daemon) openControlPlane() error {
 	d.storage = storage.New(storage.Options{
 		Store: d.store, Dir: o.in("shares"), Access: d.authority, Log: o.Log,
 		FilesURL: func(account, host string) string {
-			name := loopback.String()
 			if strings.HasPrefix(host, managementName) { // a container group asks
-				name = filesName
+				return d.insideFiles() + "/" + account + "/"
 			}
-			return fmt.Sprintf("https://%s:%d/%s/", name, s.Ports.Files, account)
+			return fmt.Sprintf("https://%s:%d/%s/", loopback, s.Ports.Files, account)
 		},
 	})
 	d.storage.Register(d.arm)
 	return nil
+}
+
+// insideFiles is the base URL of the file services for container groups. It is
+// an address since the SDK looks for the account's name in the path of those
+// only.
+func (d *daemon) insideFiles() string {
+	return fmt.Sprintf("https://%s:%d", network.ServiceAddress, d.settings.Ports.Files)
 }
 
 func (d *daemon) url(host string) string {
@@ -116,7 +122,10 @@ func (d *daemon) writeConfig() error {
 		Credential: cloud.Credential{ClientID: operator.ClientID, ClientSecret: operator.Secret},
 		DNSSuffix:  dnsSuffix, Registry: domain, Mirror: true, PublishOn: loopback.String(),
 		StorageSuffix: fmt.Sprintf("localhost:%d", d.settings.Ports.Files),
-		Inside:        &cloud.Inside{ResourceManager: d.url(managementName), Authority: d.url(managementName)},
+		Inside: &cloud.Inside{
+			ResourceManager: d.url(managementName), Authority: d.url(managementName),
+			Files: d.insideFiles(),
+		},
 	}
 	return d.config.Save(path)
 }

@@ -17,7 +17,7 @@ import (
 func fakeBuild(t *testing.T) string {
 	t.Helper()
 	bin := t.TempDir()
-	for _, name := range []string{"hyperkube", "await", "pause", "agent", "hello", "agnhost", "busybox"} {
+	for _, name := range []string{"hyperkube", "await", "etcd-launcher", "pause", "agent", "hello", "agnhost", "busybox"} {
 		if err := os.WriteFile(filepath.Join(bin, name), []byte("I am "+name), 0o755); err != nil {
 			t.Fatal(err)
 		}

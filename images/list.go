@@ -11,8 +11,8 @@ const Registry = "frankenetes.internal"
 
 // components are the names under which hyperkube is found in its image.
 var components = []string{
-	"etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler",
-	"kube-proxy", "kubectl", "virtual-kubelet", "stop",
+	"etcd", "etcdutl", "kube-apiserver", "kube-controller-manager", "kube-scheduler",
+	"kube-proxy", "kubectl", "virtual-kubelet",
 }
 
 // All returns the images that are made of the binaries in bin. kubernetes is
@@ -34,7 +34,10 @@ func hyperkube(bin, version string) Image {
 		Ref: Registry + "/hyperkube:" + version,
 		Entries: append(Base(),
 			Entry{Path: "usr/local/bin/hyperkube", Source: filepath.Join(bin, "hyperkube"), Mode: 0o755},
-			Entry{Path: "usr/local/bin/await", Source: filepath.Join(bin, "await"), Mode: 0o755}),
+			Entry{Path: "usr/local/bin/await", Source: filepath.Join(bin, "await"), Mode: 0o755},
+			Entry{Path: "usr/local/bin/etcd-launcher", Source: filepath.Join(bin, "etcd-launcher"), Mode: 0o755},
+			Entry{Path: "usr/local/bin/stop", Link: "etcd-launcher"},
+			Entry{Path: "usr/local/bin/snapshot", Link: "etcd-launcher"}),
 		Env: []string{"PATH=/usr/local/bin"},
 	}
 	for _, name := range components {

@@ -16,7 +16,7 @@ type applet func(args []string) int
 
 // applets are the programs by name.
 func applets() map[string]applet {
-	all := map[string]applet{"etcd": etcd, "kubectl": kubectl, "virtual-kubelet": virtualKubelet, "controllers": controllers, "stop": stop}
+	all := map[string]applet{"etcd": etcd, "etcdutl": etcdutl, "kubectl": kubectl, "virtual-kubelet": virtualKubelet, "controllers": controllers}
 	for name, command := range servers() {
 		all[name] = command
 	}

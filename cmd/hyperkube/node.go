@@ -37,13 +37,3 @@ func virtualKubelet(args []string) int {
 	}
 	return 0
 }
-
-// stop asks the container's first process to end. Through a cloud's exec it is
-// how etcd is ended cleanly, since deleting a group kills.
-func stop([]string) int {
-	if err := syscall.Kill(1, syscall.SIGTERM); err != nil {
-		fmt.Fprintf(os.Stderr, "stop: signal process 1: %v\n", err)
-		return 1
-	}
-	return 0
-}

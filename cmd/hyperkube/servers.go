@@ -6,6 +6,7 @@ import (
 	_ "time/tzdata" // CronJobs have time zones, and the image no files for them
 
 	"github.com/spf13/cobra"
+	utl "go.etcd.io/etcd/etcdutl/v3/etcdutl"
 	"go.etcd.io/etcd/server/v3/etcdmain"
 	"k8s.io/component-base/cli"
 	_ "k8s.io/component-base/logs/json/register"          // --logging-format=json
@@ -39,6 +40,15 @@ func servers() map[string]applet {
 func etcd(args []string) int {
 	etcdmain.Main(append([]string{"etcd"}, args...))
 	return 0
+}
+
+// etcdutl works on stores on which no etcd runs.
+func etcdutl(args []string) int {
+	root := &cobra.Command{Use: "etcdutl", Short: "Work on the data of an etcd that does not run"}
+	root.PersistentFlags().StringVarP(&utl.OutputFormat, "write-out", "w", "simple", "fields, json, protobuf, simple or table")
+	root.AddCommand(utl.NewSnapshotCommand(), utl.NewHashKVCommand(), utl.NewVersionCommand())
+	root.SetArgs(args)
+	return cli.Run(root)
 }
 
 func printVersion() int {

@@ -48,6 +48,9 @@ func TestCluster(t *testing.T) {
 	m.part("secrets stay secret", testSecrets)
 	m.part("streams that were idle", func(m *operator) { testIdle(m, idle) })
 	m.part("pause leaves nothing and resume brings all back", func(m *operator) { testPause(m, marks) })
+	m.part("kubectl wakes it", testWake)
+	m.part("backup and restore", testBackup)
+	m.part("a cluster that nobody uses falls asleep", testSleep)
 	m.part("a second cluster beside the first", testSecondCluster)
 	m.part("the cloud stops and starts again", func(m *operator) { testCloudRestart(m, marks) })
 

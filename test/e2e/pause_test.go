@@ -2,11 +2,14 @@ package e2e
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"time"
 
 	"frankenetes.dev/cluster"
 	"frankenetes.dev/test/machine"
@@ -47,8 +50,8 @@ func testPause(m *operator, marks machine.Traces) {
 		m.T.Errorf("status of a paused cluster:\n%s", out)
 	}
 	m.Run("pause")
-	if _, code := m.Try("kubectl", "get", "nodes", "--request-timeout=2s"); code == 0 {
-		m.T.Error("a paused cluster answers")
+	if out, code := noWake(m).Try("kubectl", "get", "nodes", "--request-timeout=2s"); code == 0 || !strings.Contains(out, "not to be woken") {
+		m.T.Errorf("a paused cluster answers %d, %s", code, out)
 	}
 
 	m.Run("resume")
@@ -71,7 +74,66 @@ func testPause(m *operator, marks machine.Traces) {
 	m.Run("resume")
 }
 
-// testSecondCluster makes, uses and removes another cluster in the same cloud.
+// testWake pauses, and then only uses the cluster, twice at once.
+func testWake(m *operator) {
+	m.Run("pause")
+	type answer struct {
+		out, told string
+		code      int
+	}
+	answers := make(chan answer)
+	for range 2 {
+		go func() {
+			var a answer
+			a.out, a.told, a.code = m.Call(nil, "frankenetes", "kubectl", "get", "deployments", "-o", "name")
+			answers <- a
+		}()
+	}
+	told := 0
+	for range 2 {
+		a := <-answers
+		if a.code != 0 || a.out != "deployment.apps/hello\n" {
+			m.T.Errorf("exit code %d, %q, %s", a.code, a.out, a.told)
+		}
+		told += strings.Count(a.told, "waking it")
+	}
+	if told != 1 {
+		m.T.Errorf("it was woken %d times", told)
+	}
+	hellos(m)
+}
+
+// testSleep makes a cluster that pauses itself, and leaves it alone, but for a
+// pod that runs for a while.
+func testSleep(m *operator) {
+	m.Run("up", "sleepy", "--pause-after", "20s")
+	m.kubectl("run", "worker", "--image=frankenetes.internal/test", "--restart=Never", "--", "sleep", "25")
+	var awake bool
+	m.eventually("it falls asleep by itself", func() error {
+		var status struct {
+			State string
+			Pods  int
+			Sleep *struct{ At time.Time }
+		}
+		if err := json.Unmarshal([]byte(m.Run("status", "sleepy", "-o", "json")), &status); err != nil {
+			return err
+		}
+		awake = awake || status.Pods > 0 && status.Sleep != nil && status.Sleep.At.After(time.Now())
+		if status.State != "Paused" {
+			return errors.New("it is " + status.State)
+		}
+		return nil
+	})
+	if !awake {
+		m.T.Error("while its pod ran, its status did not say when it would sleep")
+	}
+	if got := m.kubectl("get", "pod", "worker", "-o", "jsonpath={.status.phase}"); got != "Succeeded" {
+		m.T.Errorf("its pod, after it was woken, is %s", got)
+	}
+	m.Run("down", "sleepy", "--yes")
+	m.kubectl("config", "use-context", cluster.Context("frankenetes"))
+}
+
 // testSecondCluster makes one as the posts had it: every component, and every
 // pod that declares ports, has a public address.
 func testSecondCluster(m *operator) {
@@ -115,6 +177,27 @@ func testCloudRestart(m *operator, marks machine.Traces) {
 		m.T.Errorf("status without a cloud: exit code %d, want 5", code)
 	}
 	m.Run("cloud", "start")
-	m.Run("up")
+	// As after a reboot: what was running comes back by itself.
+	unwoken := noWake(m)
+	m.eventually("the cluster answers", func() error {
+		if out, code := unwoken.Try("kubectl", "get", "--raw", "/readyz"); code != 0 {
+			return errors.New(out)
+		}
+		return nil
+	})
 	hellos(m)
+	m.Run("up")
+	m.Run("pause")
+	m.Run("cloud", "stop")
+	m.Run("cloud", "start")
+	if out := m.Run("status"); !strings.Contains(out, "Paused") {
+		m.T.Errorf("a cluster that was paused, after the cloud's restart:\n%s", out)
+	}
+}
+
+// noWake is the same operator, whose kubectl wakes no cluster.
+func noWake(m *operator) *operator {
+	o := &operator{m.For(m.T)}
+	o.Env = append(slices.Clone(m.Env), "FRANKENETES_NO_WAKE=1")
+	return o
 }

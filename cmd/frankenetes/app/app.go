@@ -42,6 +42,9 @@ type Build struct {
 // DefaultName is the cluster that a command means when it is told no other.
 const DefaultName = "frankenetes"
 
+// defaultHome is the data directory of the local cloud.
+const defaultHome = "/var/lib/frankenetes"
+
 // options are the flags that every command has.
 type options struct {
 	build   Build
@@ -53,6 +56,9 @@ type options struct {
 	timeout time.Duration
 	cloud   string
 	home    string
+	// asleep is whether the kubeconfigs that are written leave paused clusters
+	// alone.
+	asleep bool
 	// isolation is how the local cloud, if it is started, keeps groups apart.
 	isolation string
 	// limits are what the local cloud is told to allow; nil leaves them alone.
@@ -105,12 +111,12 @@ func newRoot(o *options) *cobra.Command {
 	flags.BoolVarP(&o.quiet, "quiet", "q", false, "print results only, no progress")
 	flags.DurationVar(&o.timeout, "timeout", 5*time.Minute, "give up after this long")
 	flags.StringVar(&o.cloud, "cloud", env("FRANKENETES_CLOUD", cloudLocal), "local or azure ($FRANKENETES_CLOUD)")
-	flags.StringVar(&o.home, "home", env("FRANKENETES_HOME", "/var/lib/frankenetes"), "data of the local cloud ($FRANKENETES_HOME)")
+	flags.StringVar(&o.home, "home", env("FRANKENETES_HOME", defaultHome), "data of the local cloud ($FRANKENETES_HOME)")
 	o.completeFlags(root)
 	root.AddCommand(
 		o.upCommand(), o.pauseCommand(), o.resumeCommand(), o.downCommand(),
-		o.statusCommand(), o.listCommand(), o.logsCommand(),
-		o.kubeconfigCommand(), o.kubectlCommand(), o.cloudCommand(), o.imageCommand(), o.versionCommand(),
+		o.statusCommand(), o.listCommand(), o.logsCommand(), o.backupCommand(), o.restoreCommand(),
+		o.kubeconfigCommand(), o.credentialCommand(), o.kubectlCommand(), o.cloudCommand(), o.imageCommand(), o.versionCommand(),
 	)
 	root.AddCommand(o.aliases()...)
 	return root

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -8,8 +9,10 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
+	"github.com/coreos/go-systemd/v22/daemon"
 	"github.com/spf13/cobra"
 
 	"frankenetes.dev/cloud"
@@ -25,11 +28,11 @@ var errSilent = errors.New("the command has said what there is to say")
 func (o *options) cloudCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "cloud",
-		Short: "The local cloud: start, stop, status, logs, env, principal",
+		Short: "The local cloud: start, stop, status, logs, install, env, principal",
 		Args:  cobra.NoArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(o.cloudStart(), o.cloudStop(), o.cloudStatus(), o.cloudLogs(), o.cloudRun(), o.cloudEnv(), o.cloudPrincipal())
+	cmd.AddCommand(o.cloudStart(), o.cloudStop(), o.cloudStatus(), o.cloudLogs(), o.cloudRun(), o.cloudInstall(), o.cloudUninstall(), o.cloudEnv(), o.cloudPrincipal())
 	return cmd
 }
 
@@ -150,9 +153,18 @@ func (o *options) cloudRun() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			opts := o.embedded()
 			opts.Log = slog.New(slog.NewTextHandler(o.streams.Err, nil))
-			err := embedded.Run(cmd.Context(), opts, func(conf cloud.Config) {
+			ctx, end := context.WithCancel(cmd.Context())
+			var beside sync.WaitGroup
+			err := embedded.Run(ctx, opts, func(conf cloud.Config) {
 				opts.Log.Info("the local cloud is ready", "endpoint", conf.ResourceManager)
+				// Where no systemd has started us, nobody is told.
+				if _, err := daemon.SdNotify(false, daemon.SdNotifyReady); err != nil {
+					opts.Log.Warn("systemd was not told that the cloud is ready", "error", err)
+				}
+				beside.Go(func() { o.keepHours(ctx, conf, opts.Log) })
 			})
+			end()
+			beside.Wait()
 			return explainLocal(err)
 		},
 	}

@@ -47,6 +47,14 @@ func writeStatus(w io.Writer, s cluster.Status) {
 		fmt.Fprintf(w, "%s\t%s\t%d\t%s\t%s\n", c.Name, c.State, c.Restarts, age(c.Since), c.Address)
 	}
 	fmt.Fprintf(w, "\npods: %d\n", s.Pods)
+	switch {
+	case s.Sleep == nil:
+	case s.Sleep.Falling:
+		fmt.Fprintln(w, "it is falling asleep")
+	default:
+		fmt.Fprintf(w, "pauses itself at %s if nobody uses it; last used %s\n",
+			s.Sleep.At.Local().Format(time.TimeOnly), s.Sleep.Used.Local().Format(time.TimeOnly))
+	}
 }
 
 func age(since time.Time) string {

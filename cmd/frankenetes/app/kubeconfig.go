@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/user"
@@ -17,7 +18,7 @@ import (
 )
 
 func (o *options) kubeconfigCommand() *cobra.Command {
-	var merge bool
+	var merge, embed bool
 	cmd := &cobra.Command{
 		Use:   "kubeconfig [NAME]",
 		Short: "Print a kubeconfig for a cluster",
@@ -29,7 +30,16 @@ func (o *options) kubeconfigCommand() *cobra.Command {
 					return err
 				}
 				if merge {
-					return o.merge(access)
+					return o.merge(access, embed)
+				}
+				if !embed {
+					paths, done := kubeconfigPaths(os.Geteuid())
+					if access, err = o.plugged(access, paths); err != nil {
+						return err
+					}
+					if err := done(access.Name); err != nil {
+						return err
+					}
 				}
 				data, err := clientcmd.Write(*access.Config)
 				if err != nil {
@@ -41,6 +51,8 @@ func (o *options) kubeconfigCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().BoolVar(&merge, "merge", false, "merge it into your kubeconfig instead, and make it current")
+	cmd.Flags().BoolVar(&embed, "embed", false, "put certificate and key into it, for use elsewhere: it then needs no frankenetes, and wakes no cluster")
+	o.addNoWake(cmd)
 	return cmd
 }
 
@@ -62,13 +74,25 @@ func (o *options) kubectlCommand() *cobra.Command {
 	}
 }
 
-// merge puts a cluster's entry into the user's kubeconfig.
-func (o *options) merge(access cluster.Access) error {
+// merge puts a cluster's entry into the user's kubeconfig. Its user is the
+// credential plugin unless the credential is to be embedded.
+func (o *options) merge(access cluster.Access, embed bool) error {
 	paths, done := kubeconfigPaths(os.Geteuid())
+	if !embed {
+		var err error
+		if access, err = o.plugged(access, paths); err != nil {
+			return err
+		}
+	}
 	if err := access.Merge(paths); err != nil {
 		return err
 	}
-	return done()
+	return done(access.Name)
+}
+
+// addNoWake adds the flag by which what is written leaves clusters asleep.
+func (o *options) addNoWake(cmd *cobra.Command) {
+	cmd.Flags().BoolVar(&o.asleep, "no-wake", false, "write a kubeconfig by which kubectl does not resume the cluster when it is paused")
 }
 
 // forget removes a cluster's entry from the user's kubeconfig.
@@ -77,14 +101,17 @@ func (o *options) forget(name string) error {
 	if err := cluster.Forget(paths, name); err != nil {
 		return err
 	}
-	return done()
+	if err := os.Remove(credentialFile(paths, name)); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("forget credential of cluster %s: %w", name, err)
+	}
+	return done(name)
 }
 
 // kubeconfigPaths are those of kubectl. Under sudo they are those of the user
-// who called it, and done gives the file back to that user.
-func kubeconfigPaths(euid int) (paths *clientcmd.PathOptions, done func() error) {
+// who called it, and done gives that user what was written for a cluster.
+func kubeconfigPaths(euid int) (paths *clientcmd.PathOptions, done func(name string) error) {
 	paths = clientcmd.NewDefaultPathOptions()
-	nothing := func() error { return nil }
+	nothing := func(string) error { return nil }
 	name, asked := os.Getenv("SUDO_USER"), os.Getenv("KUBECONFIG")
 	if asked != "" || name == "" || euid != 0 {
 		return paths, nothing
@@ -95,10 +122,11 @@ func kubeconfigPaths(euid int) (paths *clientcmd.PathOptions, done func() error)
 	}
 	dir := filepath.Join(caller.HomeDir, ".kube")
 	paths.GlobalFile = filepath.Join(dir, "config")
-	return paths, func() error {
+	return paths, func(cluster string) error {
 		uid, _ := strconv.Atoi(caller.Uid)
 		gid, _ := strconv.Atoi(caller.Gid)
-		for _, path := range []string{dir, paths.GlobalFile} {
+		file := credentialFile(paths, cluster)
+		for _, path := range []string{dir, paths.GlobalFile, filepath.Dir(file), file} {
 			if err := os.Lchown(path, uid, gid); err != nil && !os.IsNotExist(err) {
 				return fmt.Errorf("give kubeconfig to %s: %w", name, err)
 			}

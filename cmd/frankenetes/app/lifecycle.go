@@ -22,6 +22,7 @@ import (
 
 func (o *options) upCommand() *cobra.Command {
 	var up cluster.UpOptions
+	schedules := schedules{snapshots: cluster.DefaultSnapshots()}
 	cmd := &cobra.Command{
 		Use:   "up [NAME]",
 		Short: "Create a cluster, or start what is missing of it",
@@ -40,6 +41,9 @@ func (o *options) upCommand() *cobra.Command {
 					return err
 				}
 			}
+			if err := schedules.take(cmd, &up, o.cloud == cloudLocal); err != nil {
+				return err
+			}
 			return o.verb(cmd.Context(), up.Name, "ready", func(ctx context.Context, op *cluster.Operator) (*cluster.Access, error) {
 				access, err := op.Up(ctx, up)
 				return &access, err
@@ -51,7 +55,9 @@ func (o *options) upCommand() *cobra.Command {
 	cmd.Flags().StringVar((*string)(&up.Network), "network", "", "vnet, a virtual network of its own, or public, where every component has a public address\n"+
 		"(default: vnet, but public on Azure, where this machine would have to be in the network)")
 	cmd.Flags().IntVar(&up.Nodes, "nodes", 0, fmt.Sprintf("how many nodes, 1 to %d (default: 1, or as many as it has)", cluster.MaxNodes))
+	schedules.addFlags(cmd)
 	cmd.Flags().BoolVar(&up.Keep, "keep", false, "leave a cluster that failed standing")
+	o.addNoWake(cmd)
 	return cmd
 }
 
@@ -70,6 +76,7 @@ func (o *options) resumeCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().IntVar(&port, "port", 0, "port of this machine for the API server from now on (default: the one that it had)")
+	o.addNoWake(cmd)
 	return cmd
 }
 
@@ -188,7 +195,7 @@ func (o *options) verb(ctx context.Context, name, state string,
 		return err
 	}
 	if access != nil {
-		if err := o.merge(*access); err != nil {
+		if err := o.merge(*access, false); err != nil {
 			return err
 		}
 	}
@@ -197,7 +204,7 @@ func (o *options) verb(ctx context.Context, name, state string,
 
 func (o *options) locked(ctx context.Context, name, state string, progress progress,
 	do func(context.Context, *cluster.Operator) (*cluster.Access, error)) (*cluster.Access, error) {
-	if state == "ready" && o.cloud == cloudLocal {
+	if (state == "ready" || state == "restored") && o.cloud == cloudLocal {
 		if err := o.startLocal(ctx, progress); err != nil {
 			return nil, err
 		}

@@ -37,6 +37,12 @@ func line(name, detail string, took time.Duration) string {
 	return fmt.Sprintf("%-14s %-58s %5.1fs", name, detail, took.Seconds())
 }
 
+// noProgress shows nothing, for who only wants to know when it is over.
+type noProgress struct{}
+
+func (noProgress) Start(string, int, int)                              {}
+func (noProgress) Done(string, int, int, string, time.Duration, error) {}
+
 // plainProgress writes a line when a step is done.
 type plainProgress struct {
 	mu  sync.Mutex
