@@ -47,6 +47,7 @@ func TestShort(t *testing.T) {
 	m.Run("cloud", "start")
 	m.Run("image", "load", filepath.Join(m.Bin, "conformance", "images"))
 	m.Run("up")
+	m.Run("kubeconfig", "--merge", "--embed")
 	suite := Suite{
 		Programs: filepath.Join(m.Bin, "conformance"), Output: t.TempDir(), Nodes: 1,
 		Kubeconfig: filepath.Join(filepath.Dir(m.Home), "kubeconfig"),
