@@ -73,10 +73,8 @@ type agent struct {
 	processes *supervisor
 	// trial says what processes can have.
 	trial   func() rootless.Findings
-	volumes sync.Mutex
+	volumes *podVolumes
 	record  record
-	// keeper has the volumes that are in memory, once there is one.
-	keeper *rootless.Keeper
 	// requests are those being answered, on whatever connection.
 	requests inFlight
 	// http belongs to every connection, and can end them gracefully.
@@ -121,11 +119,8 @@ func Run(ctx context.Context, cfg Config) error {
 	stop()
 	work.Wait()
 	a.requests.settle(lastWords)
-	a.volumes.Lock()
-	defer a.volumes.Unlock()
-	if a.keeper != nil {
-		a.keeper.Close()
-	}
+	a.volumes.close()
+	a.processes.close()
 	return nil
 }
 
@@ -213,6 +208,7 @@ func newAgent(cfg Config) (*agent, error) {
 		return nil, err
 	}
 	a := &agent{cfg: cfg, log: log, server: host, roots: roots, own: own, cgroup: cgroup.Own()}
+	a.volumes = newPodVolumes(cfg.dirs(), cfg.Reaper)
 	a.trial = sync.OnceValue(a.try)
 	a.leaving = make(chan struct{})
 	a.http, a.http2 = newServers(log)

@@ -223,6 +223,26 @@ type Usage struct {
 	// PageFaults and MajorPageFaults are those since the container started.
 	PageFaults      uint64 `json:"pageFaults"`
 	MajorPageFaults uint64 `json:"majorPageFaults"`
+	// Written is what was written to the root file system, nil if that is not
+	// known.
+	Written *Disk `json:"written,omitempty"`
+}
+
+// Disk is what files take.
+type Disk struct {
+	Time   time.Time `json:"time"`
+	Bytes  uint64    `json:"bytes"`
+	Inodes uint64    `json:"inodes"`
+	// Room is that of a volume's file system.
+	Room Room `json:"room,omitzero"`
+}
+
+// Room is how much a file system can hold, and how much more it can.
+type Room struct {
+	Bytes      uint64 `json:"bytes"`
+	BytesFree  uint64 `json:"bytesFree"`
+	Inodes     uint64 `json:"inodes"`
+	InodesFree uint64 `json:"inodesFree"`
 }
 
 // Error is how an agent refuses a request: a JSON body with a status of 4xx or 5xx.

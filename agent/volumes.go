@@ -1,0 +1,119 @@
+package agent
+
+import (
+	"context"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"frankenetes.dev/agent/disk"
+	"frankenetes.dev/agent/process"
+	"frankenetes.dev/agent/protocol"
+	"frankenetes.dev/agent/rootless"
+	"frankenetes.dev/agent/volume"
+)
+
+// podVolumes are those of the pod, which the pod agent has as directories.
+type podVolumes struct {
+	dirs   rootless.Dirs
+	reaper *process.Reaper
+
+	mu sync.Mutex
+	// keeper has those that are in memory, once there is one.
+	keeper *rootless.Keeper
+	// memory are the names of those, gauges measure the others.
+	memory map[string]bool
+	gauges map[string]*disk.Gauge
+}
+
+func newPodVolumes(dirs rootless.Dirs, reaper *process.Reaper) *podVolumes {
+	return &podVolumes{dirs: dirs, reaper: reaper, memory: map[string]bool{}, gauges: map[string]*disk.Gauge{}}
+}
+
+// close ends what goes on for the volumes. What is mounted stays.
+func (v *podVolumes) close() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.keeper != nil {
+		v.keeper.Close()
+	}
+	for _, g := range v.gauges {
+		g.Close()
+	}
+}
+
+// find returns the directory of a volume.
+func (v *podVolumes) find(name string) (string, error) {
+	dir := filepath.Join(v.dirs.Volumes, name)
+	info, err := os.Lstat(dir)
+	if name == "" || name[0] == '.' || strings.ContainsAny(name, "/\x00") || err != nil || !info.IsDir() {
+		return "", refuse(http.StatusNotFound, "there is no volume %q here", name)
+	}
+	return dir, nil
+}
+
+// put gives a volume its content.
+func (v *podVolumes) put(name string, content protocol.Volume) error {
+	dir, err := v.find(name)
+	if err != nil {
+		return err
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if content.Memory == nil {
+		return volume.Put(dir, content)
+	}
+	if v.keeper == nil {
+		if v.keeper, err = rootless.StartKeeper(v.reaper, v.dirs); err != nil {
+			return err
+		}
+	}
+	v.memory[name] = true
+	return v.keeper.Put(name, content)
+}
+
+// usage measures what a volume holds. One in memory is always known.
+func (v *podVolumes) usage(ctx context.Context, name string, age time.Duration) (protocol.Disk, error) {
+	dir, err := v.find(name)
+	if err != nil {
+		return protocol.Disk{}, err
+	}
+	v.mu.Lock()
+	if v.memory[name] {
+		defer v.mu.Unlock()
+		return v.keeper.Usage(name)
+	}
+	gauge := v.gauges[name]
+	if gauge == nil {
+		gauge = disk.NewGauge(func(ctx context.Context) (protocol.Disk, error) { return disk.Tree(ctx, dir, time.Time{}) })
+		v.gauges[name] = gauge
+	}
+	v.mu.Unlock()
+	used, err := gauge.Read(ctx, age)
+	if err == nil {
+		used.Room, err = disk.Room(dir)
+	}
+	return used, err
+}
+
+func (a *agent) putVolume(w http.ResponseWriter, r *http.Request) {
+	var content protocol.Volume
+	err := readBody(w, r, &content)
+	if err == nil {
+		err = a.volumes.put(r.PathValue("name"), content)
+	}
+	answer(w, nil, err)
+}
+
+func (a *agent) volumeUsage(w http.ResponseWriter, r *http.Request) {
+	age, err := ageOf(r)
+	if err != nil {
+		answer(w, nil, err)
+		return
+	}
+	d, err := a.volumes.usage(r.Context(), r.PathValue("name"), age)
+	answer(w, d, err)
+}

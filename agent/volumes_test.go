@@ -1,0 +1,104 @@
+package agent
+
+import (
+	"net/http"
+	"os"
+	"strings"
+	"testing"
+
+	"frankenetes.dev/agent/protocol"
+)
+
+const mebi = 1 << 20
+
+// takes complains unless something takes between so many bytes and a little more.
+func takes(t *testing.T, what string, d protocol.Disk, bytes uint64) {
+	t.Helper()
+	if d.Bytes < bytes || d.Bytes > bytes+mebi/2 || d.Time.IsZero() {
+		t.Errorf("%s: %+v, want %d bytes", what, d, bytes)
+	}
+}
+
+func volumeUsage(t *testing.T, c *protocol.Client, name string) protocol.Disk {
+	t.Helper()
+	d, err := c.VolumeUsage(bounded(t), name, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+func TestWhatVolumesHold(t *testing.T) {
+	a := newTestAgent(t)
+	c := connectTo(t, a)
+	volumes(t, a, map[string]string{"data/dir/file": strings.Repeat("x", mebi), "data/link": "-> /"})
+	used := volumeUsage(t, c, "data")
+	takes(t, "the volume", used, mebi)
+	if used.Room.Bytes < mebi || used.Room.BytesFree > used.Room.Bytes || used.Room.Inodes < used.Room.InodesFree {
+		t.Errorf("its file system has %+v", used.Room)
+	}
+	for _, name := range []string{"other", "..", ".", "data/dir", ""} {
+		if _, err := c.VolumeUsage(bounded(t), name, 0); err == nil {
+			t.Errorf("volume %q was measured", name)
+		}
+	}
+	if _, err := c.VolumeUsage(bounded(t), "other", 0); refusal(err) != http.StatusNotFound {
+		t.Errorf("a volume that is not there: %v", err)
+	}
+}
+
+func TestWhatVolumesInMemoryHold(t *testing.T) {
+	needsNamespaces(t)
+	a := newTestAgent(t)
+	c := connectTo(t, a)
+	if err := os.Mkdir(a.cfg.Volumes+"/cache", 0o700); err != nil {
+		t.Fatal(err)
+	}
+	v := protocol.Volume{Mode: 0o777, Memory: &protocol.Memory{Size: 4 * mebi, Token: "sesame"}}
+	if err := c.PutVolume(bounded(t), "cache", v); err != nil {
+		t.Fatal(err)
+	}
+	takes(t, "the empty volume", volumeUsage(t, c, "cache"), 0)
+	at := t.TempDir()
+	says(t, c, exact("p", "head -c 2097152 /dev/zero > "+at+"/v/file",
+		protocol.Exact{Mounts: []protocol.Mount{{Volume: "cache", Memory: "sesame", Path: at + "/v"}}}))
+	used := volumeUsage(t, c, "cache")
+	takes(t, "the volume", used, 2*mebi)
+	if used.Room.Bytes != 4*mebi || used.Room.BytesFree != 4*mebi-used.Bytes {
+		t.Errorf("there is room for %+v", used.Room)
+	}
+}
+
+func TestWhatIsWrittenToARootThatForgets(t *testing.T) {
+	a := onMemory(t)
+	c := connectTo(t, a)
+	at := t.TempDir()
+	if err := os.WriteFile(at+"/large", make([]byte, mebi), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for name, test := range map[string]struct {
+		script string
+		exact  protocol.Exact
+		want   uint64
+	}{
+		"nothing":     {"", protocol.Exact{CleanRoot: true}, 0},
+		"a new file":  {"head -c 3145728 /dev/zero > /new-frankenetes", protocol.Exact{CleanRoot: true}, 3 * mebi},
+		"in an image": {"echo more >> " + at + "/large", protocol.Exact{CleanRoot: true}, mebi},
+		"read-only":   {"", protocol.Exact{ReadOnlyRoot: true}, 0},
+	} {
+		start(t, c, exact("p", test.script+"\necho done; sleep 1000", test.exact))
+		awaitLine(t, c, "p", "done")
+		u, err := c.Usage(bounded(t), 0)
+		if err != nil || u.Written == nil {
+			t.Fatalf("%s: %+v, %v", name, u, err)
+		}
+		takes(t, name, *u.Written, test.want)
+		if err := c.Signal(bounded(t), "p", "KILL"); err != nil {
+			t.Fatal(err)
+		}
+		awaitExit(t, c, "p")
+		if err := c.Remove(bounded(t), "p"); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
