@@ -42,6 +42,12 @@ func (a *agent) handler() http.Handler {
 	mux.HandleFunc("POST "+protocol.ForwardPath, a.forward)
 	mux.HandleFunc("PUT "+protocol.VolumesPath+"/{name}", a.putVolume)
 	mux.HandleFunc("GET "+protocol.VolumesPath+"/{name}", a.volumeUsage)
+	mux.HandleFunc("PUT "+protocol.VolumesPath+"/{name}"+protocol.ImagePath, func(w http.ResponseWriter, r *http.Request) {
+		answer(w, nil, a.volumes.putImage(r.PathValue("name"), r.URL.Query().Get("id"), r.Body))
+	})
+	mux.HandleFunc("GET "+protocol.VolumesPath+"/{name}"+protocol.ImagePath, func(w http.ResponseWriter, r *http.Request) {
+		answer(w, nil, a.volumes.hasImage(r.PathValue("name"), r.URL.Query().Get("id"), r.URL.Query().Get("path")))
+	})
 	mux.HandleFunc("PUT "+protocol.RecordPath, a.record.put)
 	mux.HandleFunc("GET "+protocol.RecordPath, a.record.get)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

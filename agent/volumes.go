@@ -2,6 +2,9 @@ package agent
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -13,6 +16,7 @@ import (
 	"frankenetes.dev/agent/process"
 	"frankenetes.dev/agent/protocol"
 	"frankenetes.dev/agent/rootless"
+	"frankenetes.dev/agent/unpack"
 	"frankenetes.dev/agent/volume"
 )
 
@@ -27,10 +31,14 @@ type podVolumes struct {
 	// memory are the names of those, gauges measure the others.
 	memory map[string]bool
 	gauges map[string]*disk.Gauge
+
+	unpacking sync.Mutex
+	// images are the IDs of the images that volumes are the content of.
+	images map[string]string
 }
 
 func newPodVolumes(dirs rootless.Dirs, reaper *process.Reaper) *podVolumes {
-	return &podVolumes{dirs: dirs, reaper: reaper, memory: map[string]bool{}, gauges: map[string]*disk.Gauge{}}
+	return &podVolumes{dirs: dirs, reaper: reaper, memory: map[string]bool{}, gauges: map[string]*disk.Gauge{}, images: map[string]string{}}
 }
 
 // close ends what goes on for the volumes. What is mounted stays.
@@ -73,6 +81,53 @@ func (v *podVolumes) put(name string, content protocol.Volume) error {
 	}
 	v.memory[name] = true
 	return v.keeper.Put(name, content)
+}
+
+// putImage gives a volume the content of an image, unless it has that.
+func (v *podVolumes) putImage(name, id string, archive io.Reader) error {
+	dir, err := v.find(name)
+	if err != nil {
+		return err
+	}
+	v.unpacking.Lock()
+	defer v.unpacking.Unlock()
+	if v.images[name] == id {
+		return nil
+	}
+	delete(v.images, name)
+	if err := errors.Join(clearDir(dir), os.Chmod(dir, 0o755), unpack.Dir(dir, archive)); err != nil {
+		return errors.Join(fmt.Errorf("put image in volume %s: %w", name, err), clearDir(dir))
+	}
+	v.images[name] = id
+	return nil
+}
+
+// hasImage refuses unless a volume has the content of an image, and in that
+// something at a path.
+func (v *podVolumes) hasImage(name, id, path string) error {
+	dir, err := v.find(name)
+	if err != nil {
+		return err
+	}
+	v.unpacking.Lock()
+	there := v.images[name]
+	v.unpacking.Unlock()
+	if there != id {
+		return refuse(http.StatusNotFound, "volume %s does not have image %s", name, id)
+	}
+	if err := rootless.Find(dir, path); err != nil {
+		return refuse(http.StatusUnprocessableEntity, "the image's %v", err)
+	}
+	return nil
+}
+
+// clearDir removes all that is in a directory.
+func clearDir(dir string) error {
+	entries, err := os.ReadDir(dir)
+	for _, e := range entries {
+		err = errors.Join(err, os.RemoveAll(filepath.Join(dir, e.Name())))
+	}
+	return err
 }
 
 // usage measures what a volume holds. One in memory is always known.

@@ -1,6 +1,9 @@
 package agent
 
 import (
+	"archive/tar"
+	"bytes"
+	"io"
 	"net/http"
 	"os"
 	"strings"
@@ -66,6 +69,65 @@ func TestWhatVolumesInMemoryHold(t *testing.T) {
 	takes(t, "the volume", used, 2*mebi)
 	if used.Room.Bytes != 4*mebi || used.Room.BytesFree != 4*mebi-used.Bytes {
 		t.Errorf("there is room for %+v", used.Room)
+	}
+}
+
+// archive is a tar archive of files.
+func archive(t *testing.T, files map[string]string) io.Reader {
+	t.Helper()
+	var b bytes.Buffer
+	w := tar.NewWriter(&b)
+	for name, content := range files {
+		h := &tar.Header{Typeflag: tar.TypeReg, Name: name, Mode: 0o644, Uid: os.Geteuid(), Gid: os.Getegid(), Size: int64(len(content))}
+		if err := w.WriteHeader(h); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.WriteString(w, content); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return &b
+}
+
+func TestImagesAsVolumes(t *testing.T) {
+	a := newTestAgent(t)
+	c := connectTo(t, a)
+	if err := os.Mkdir(a.cfg.Volumes+"/tools", 0o777); err != nil {
+		t.Fatal(err)
+	}
+	has := func(id, path string, want int) {
+		t.Helper()
+		if err := c.HasImage(bounded(t), "tools", id, path); refusal(err) != want {
+			t.Errorf("image %s, %q: %v, want status %d", id, path, err, want)
+		}
+	}
+	has("one", "", http.StatusNotFound)
+	put := func(id string, content io.Reader) error { return c.PutImage(bounded(t), "tools", id, content) }
+	whole := archive(t, map[string]string{"bin/tool": "x", "etc/conf": "y"})
+	if err := put("one", io.LimitReader(whole, 1200)); err == nil {
+		t.Error("half an archive was taken")
+	}
+	has("one", "", http.StatusNotFound)
+	if left, err := os.ReadDir(a.cfg.Volumes + "/tools"); len(left) > 0 || err != nil {
+		t.Errorf("of it there is left %v, %v", left, err)
+	}
+	if err := put("one", archive(t, map[string]string{"bin/tool": "x"})); err != nil {
+		t.Fatal(err)
+	}
+	has("one", "", 0)
+	has("one", "bin/tool", 0)
+	has("one", "bin/other", http.StatusUnprocessableEntity)
+	has("one", "../data", http.StatusUnprocessableEntity)
+	has("two", "", http.StatusNotFound)
+	// What is there is not sent again, even where somebody tries.
+	if err := put("one", strings.NewReader("no archive")); err != nil {
+		t.Error(err)
+	}
+	if err := c.PutImage(bounded(t), "other", "one", strings.NewReader("")); refusal(err) != http.StatusNotFound {
+		t.Errorf("a volume that is not there: %v", err)
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"k8s.io/kubernetes/pkg/volume/configmap"
 	"k8s.io/kubernetes/pkg/volume/downwardapi"
 	"k8s.io/kubernetes/pkg/volume/emptydir"
+	"k8s.io/kubernetes/pkg/volume/image"
 	"k8s.io/kubernetes/pkg/volume/projected"
 	"k8s.io/kubernetes/pkg/volume/secret"
 
@@ -29,7 +30,7 @@ func volumePlugins(ctx context.Context, usage usageOf) []volume.VolumePlugin {
 	}
 	for _, plugins := range [][]volume.VolumePlugin{
 		secret.ProbeVolumePlugins(), configmap.ProbeVolumePlugins(),
-		downwardapi.ProbeVolumePlugins(), projected.ProbeVolumePlugins(),
+		downwardapi.ProbeVolumePlugins(), projected.ProbeVolumePlugins(), image.ProbeVolumePlugins(),
 	} {
 		all = append(all, plugins...)
 	}

@@ -25,6 +25,7 @@ const (
 	ExecPath      = "/v1/exec"           // POST: frames both ways
 	ForwardPath   = "/v1/forward"        // POST ?port=80: frames both ways
 	VolumesPath   = "/v1/volumes"        // PUT .../NAME Volume; GET .../NAME?age=1m: Disk
+	ImagePath     = "/image"             // PUT .../NAME/image?id=ID: a tar archive; GET ...&path=PATH
 	RecordPath    = "/v1/record"         // PUT and GET: bytes that only the node understands
 	origin        = "https://agent"      // HTTP wants a host; the connection is already chosen
 	jsonType      = "application/json"   //
@@ -65,6 +66,24 @@ func (c *Client) Usage(ctx context.Context, age time.Duration) (Usage, error) {
 	err := c.call(ctx, http.MethodGet, UsagePath+aged(age), nil, &u)
 	return u, err
 }
+
+// HasImage asks the pod agent whether a volume has the content of an image, by
+// its ID, and in it something at a path. Another content, or none, is an error
+// with status 404.
+func (c *Client) HasImage(ctx context.Context, name, id, path string) error {
+	return c.call(ctx, http.MethodGet, imagePath(name)+"?"+url.Values{"id": {id}, "path": {path}}.Encode(), nil, nil)
+}
+
+// PutImage gives a volume the content of an image: a tar archive.
+func (c *Client) PutImage(ctx context.Context, name, id string, archive io.Reader) error {
+	resp, err := c.do(ctx, http.MethodPut, imagePath(name)+"?"+url.Values{"id": {id}}.Encode(), tarType, archive)
+	if err != nil {
+		return err
+	}
+	return resp.Body.Close()
+}
+
+func imagePath(name string) string { return VolumesPath + "/" + url.PathEscape(name) + ImagePath }
 
 // VolumeUsage asks the pod agent what a volume holds, as of some time ago.
 func (c *Client) VolumeUsage(ctx context.Context, name string, age time.Duration) (Disk, error) {

@@ -54,6 +54,12 @@ func check(pod *v1.Pod) error {
 // checkPlain refuses a pod that asks for what only containers with namespaces of
 // their own can have.
 func checkPlain(pod *v1.Pod) error {
+	images := imageVolumes(pod)
+	for _, name := range used(pod) {
+		if images[name] {
+			return refuse("volume "+name+": image", "a container group cannot mount images")
+		}
+	}
 	for _, c := range containersOf(pod) {
 		field := "container " + c.Name + ": "
 		for _, m := range c.VolumeMounts {
@@ -165,6 +171,17 @@ func used(pod *v1.Pod) []string {
 	for _, v := range pod.Spec.Volumes {
 		if mounted[v.Name] {
 			names = append(names, v.Name)
+		}
+	}
+	return names
+}
+
+// imageVolumes are the names of the pod's volumes that are the content of images.
+func imageVolumes(pod *v1.Pod) map[string]bool {
+	names := map[string]bool{}
+	for _, v := range pod.Spec.Volumes {
+		if v.Image != nil {
+			names[v.Name] = true
 		}
 	}
 	return names

@@ -11,6 +11,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
+	crierrors "k8s.io/cri-api/pkg/errors"
 
 	"frankenetes.dev/agent/protocol"
 )
@@ -43,6 +44,10 @@ func (r *Runtime) CreateContainer(ctx context.Context, sandboxID string, config 
 	}
 	if err := r.mounts(c); err != nil {
 		return "", fmt.Errorf("create container %s: %w", name, err)
+	}
+	if err := r.mountImages(ctx, c); err != nil {
+		// The kubelet counts these, by the beginning of what they say.
+		return "", fmt.Errorf("%w: create container %s: %w", crierrors.ErrImageVolumeMountFailed, name, err)
 	}
 	sb.mu.Lock()
 	if !sb.ready {

@@ -100,11 +100,14 @@ func TestVolumesInMemoryAreNoLargerThanTheGroup(t *testing.T) {
 
 func TestAVolumeOfWhichPartsAreMountedIsTheAgents(t *testing.T) {
 	p := plan{pod: podOf()}
+	p.pod.Spec.Volumes = []v1.Volume{{Name: "v"}, {Name: "w"}, {Name: "i", VolumeSource: v1.VolumeSource{Image: &v1.ImageVolumeSource{Reference: "x"}}}}
 	got := p.container(&v1.Container{Name: "a", VolumeMounts: []v1.VolumeMount{
 		{Name: "v", MountPath: "/one:x", SubPath: "one"}, {Name: "v", MountPath: "/two", SubPathExpr: "$(X)", ReadOnly: true},
 		{Name: "w", MountPath: "/w", ReadOnly: true},
-	}}, map[string]string{"v": "volume-0", "w": "volume-1"})
-	want := []provider.Mount{{Volume: "volume-0", Path: protocol.Volumes + "/v"}, {Volume: "volume-1", Path: "/w", ReadOnly: true}}
+		{Name: "i", MountPath: "/i"}, {Name: "i", MountPath: "/j"},
+	}}, p.places())
+	want := []provider.Mount{{Volume: "volume-0", Path: protocol.Volumes + "/v"}, {Volume: "volume-1", Path: "/w", ReadOnly: true},
+		{Volume: "volume-2", Path: protocol.Volumes + "/i"}}
 	if diff := cmp.Diff(want, got.Mounts); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}

@@ -150,6 +150,10 @@ func TestWhatAGroupCannotGiveIsRefusedByName(t *testing.T) {
 		"subPath":                mount(v1.VolumeMount{SubPath: "x"}),
 		"volumeMounts.subPath":   mount(v1.VolumeMount{SubPathExpr: "$(X)"}),
 		"readOnlyRootFilesystem": secure(v1.SecurityContext{ReadOnlyRootFilesystem: &yes}),
+		"image": spec(func(s *v1.PodSpec) {
+			s.Volumes = []v1.Volume{{Name: "v", VolumeSource: v1.VolumeSource{Image: &v1.ImageVolumeSource{Reference: "x"}}}}
+			s.Containers[0].VolumeMounts = []v1.VolumeMount{{Name: "v", MountPath: "/v"}}
+		}),
 	} {
 		if err := check(pod); err != nil {
 			t.Errorf("%s: %v", field, err)
@@ -162,7 +166,10 @@ func TestWhatAGroupCannotGiveIsRefusedByName(t *testing.T) {
 		"a plain pod":           podOf(v1.Container{Name: "a"}),
 		"an offered capability": secure(v1.SecurityContext{Capabilities: &v1.Capabilities{Add: []v1.Capability{"NET_RAW"}}}),
 		"privileged: false":     secure(v1.SecurityContext{Privileged: &no}),
-		"an ordinary mount":     mount(v1.VolumeMount{Name: "v", MountPath: "/data"}),
+		"an image that nobody mounts": spec(func(s *v1.PodSpec) {
+			s.Volumes = []v1.Volume{{Name: "v", VolumeSource: v1.VolumeSource{Image: &v1.ImageVolumeSource{Reference: "x"}}}}
+		}),
+		"an ordinary mount": mount(v1.VolumeMount{Name: "v", MountPath: "/data"}),
 	} {
 		if err := errors.Join(check(pod), checkPlain(pod)); err != nil {
 			t.Errorf("%s: %v", what, err)

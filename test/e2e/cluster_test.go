@@ -34,6 +34,7 @@ func TestCluster(t *testing.T) {
 	m.part("port-forward", testPortForward)
 	m.part("what pods use", testUsage)
 	m.part("limits of disk", testStorage)
+	m.part("images as volumes", testImageVolumes)
 	m.part("a webhook at a pod's address", testWebhook)
 	m.part("containers that are added", testDebug)
 	m.part("jobs and exit codes", testJobs)
