@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -57,14 +58,35 @@ func (v *podVolumes) close() {
 func (v *podVolumes) find(name string) (string, error) {
 	dir := filepath.Join(v.dirs.Volumes, name)
 	info, err := os.Lstat(dir)
-	if name == "" || name[0] == '.' || strings.ContainsAny(name, "/\x00") || err != nil || !info.IsDir() {
+	if !isName(name) || err != nil || !info.IsDir() {
 		return "", refuse(http.StatusNotFound, "there is no volume %q here", name)
 	}
 	return dir, nil
 }
 
+// make makes the directory of a volume that shares another with others.
+func (v *podVolumes) make(name string) error {
+	if !isName(name) {
+		return refuse(http.StatusBadRequest, "%q is no volume's name", name)
+	}
+	if err := os.Mkdir(filepath.Join(v.dirs.Volumes, name), 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("make volume %s: %w", name, err)
+	}
+	return nil
+}
+
+// isName reports whether a name is one of a directory, and none of ours.
+func isName(name string) bool {
+	return name != "" && name[0] != '.' && !strings.ContainsAny(name, "/\x00")
+}
+
 // put gives a volume its content.
 func (v *podVolumes) put(name string, content protocol.Volume) error {
+	if content.Shared {
+		if err := v.make(name); err != nil {
+			return err
+		}
+	}
 	dir, err := v.find(name)
 	if err != nil {
 		return err

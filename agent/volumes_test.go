@@ -50,6 +50,25 @@ func TestWhatVolumesHold(t *testing.T) {
 	}
 }
 
+func TestVolumesThatShareADirectory(t *testing.T) {
+	a := newTestAgent(t)
+	c := connectTo(t, a)
+	v := protocol.Volume{Mode: 0o750, Shared: true, Atomic: true, Files: []protocol.File{{Path: "key", Data: []byte("value"), Mode: 0o644, UID: int64(os.Geteuid()), GID: int64(os.Getegid())}}}
+	for range 2 {
+		if err := c.PutVolume(bounded(t), "conf", v); err != nil {
+			t.Fatal(err)
+		}
+	}
+	info, err := os.Stat(a.cfg.Volumes + "/conf")
+	data, _ := os.ReadFile(a.cfg.Volumes + "/conf/key")
+	if err != nil || info.Mode() != os.ModeDir|0o750 || string(data) != "value" {
+		t.Errorf("it is %v with %q, %v", info, data, err)
+	}
+	if err := c.PutVolume(bounded(t), ".elsewhere", v); refusal(err) != http.StatusBadRequest {
+		t.Errorf("a volume elsewhere: %v", err)
+	}
+}
+
 func TestWhatVolumesInMemoryHold(t *testing.T) {
 	needsNamespaces(t)
 	a := newTestAgent(t)

@@ -118,8 +118,8 @@ type Exact struct {
 
 // Mount is a file or directory of a volume, mounted in a container.
 type Mount struct {
-	// Volume is mounted as a whole, in this container, at Volumes; or it is in
-	// memory, and Memory its token.
+	// Volume is in this container below Volumes, as a whole; or it is in memory,
+	// and Memory its token.
 	Volume string `json:"volume"`
 	Memory string `json:"memory,omitempty"`
 	// SubPath is a path in the volume. A directory is made if there is none;
@@ -181,6 +181,9 @@ type Volume struct {
 	// the kubelet does. Others only get mode and group.
 	Atomic bool   `json:"atomic,omitempty"`
 	Files  []File `json:"files,omitempty"`
+	// Shared makes the volume's directory, in one that all volumes of the pod
+	// share; else there is one already.
+	Shared bool `json:"shared,omitempty"`
 	// Memory, if not nil, has the volume in memory and not in the directory.
 	Memory *Memory `json:"memory,omitempty"`
 }

@@ -29,7 +29,7 @@ func (r *Runtime) build(ctx context.Context, pod *v1.Pod) (*sandbox, error) {
 		return sb, nil
 	}
 	resolved := time.Now()
-	sb.sizes = sizesFor(pod)
+	sb.sizes, sb.shared = sizesFor(pod), sharesVolume(pod)
 	sb.group = provider.GroupName(pod.Namespace, pod.Name, string(pod.UID), sb.id)
 	r.mu.Lock()
 	r.groups[sb.group] = sb

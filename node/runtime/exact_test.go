@@ -57,6 +57,22 @@ func TestMountsThatTheAgentMakes(t *testing.T) {
 	}
 }
 
+func TestVolumesThatShareOneAreMountedByTheAgent(t *testing.T) {
+	config := &runtimeapi.ContainerConfig{Mounts: []*runtimeapi.Mount{
+		{HostPath: "/kubelet/pods/u/volumes/kubernetes.io~configmap/conf", ContainerPath: "/conf", Readonly: true},
+		{HostPath: "/kubelet/pods/u/etc-hosts", ContainerPath: "/etc/hosts"},
+	}}
+	r := &Runtime{opts: Options{RootDir: "/kubelet"}}
+	c := &container{config: config, sandbox: &sandbox{uid: "u", exact: true, shared: true, volumes: map[string]*volume{}}}
+	if err := r.mounts(c); err != nil {
+		t.Fatal(err)
+	}
+	want := &protocol.Exact{Mounts: []protocol.Mount{{Volume: "conf", Path: "/conf", ReadOnly: true}}}
+	if diff := cmp.Diff(want, r.exact(c, &runtimeapi.PodSandboxConfig{})); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
 func TestWhoHasNamespacesOfItsOwn(t *testing.T) {
 	secure := func(readOnly bool, add ...string) *runtimeapi.ContainerConfig {
 		return &runtimeapi.ContainerConfig{Linux: &runtimeapi.LinuxContainerConfig{SecurityContext: &runtimeapi.LinuxContainerSecurityContext{

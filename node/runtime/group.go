@@ -21,6 +21,8 @@ const (
 	agentInImage = "/agent"
 	// rootVolume is the group's volume that is mounted at protocol.Root.
 	rootVolume = "frankenetes"
+	// sharedVolume is the one that has all volumes of a pod with very many.
+	sharedVolume = "volumes"
 )
 
 // plan is all that a pod's group is made of.
@@ -49,8 +51,10 @@ func (p plan) group() (provider.Group, error) {
 	agent := provider.Container{Name: protocol.PodAgent, Image: p.node.AgentImage}
 	places := p.places()
 	for _, name := range used(p.pod) {
-		g.Volumes = append(g.Volumes, places[name].Volume)
-		agent.Mounts = append(agent.Mounts, places[name])
+		if !slices.Contains(agent.Mounts, places[name]) {
+			g.Volumes = append(g.Volumes, places[name].Volume)
+			agent.Mounts = append(agent.Mounts, places[name])
+		}
 	}
 	g.Containers = append(g.Containers, agent)
 	for _, c := range containersOf(p.pod) {
@@ -94,7 +98,7 @@ func (p plan) container(c *v1.Container, places map[string]provider.Mount) provi
 	images := imageVolumes(p.pod)
 	for _, m := range c.VolumeMounts {
 		mount := places[m.Name]
-		if !isPart(m) && !images[m.Name] {
+		if !isPart(m) && !images[m.Name] && !sharesVolume(p.pod) {
 			mount.Path, mount.ReadOnly = m.MountPath, m.ReadOnly
 		}
 		if !slices.Contains(out.Mounts, mount) {
@@ -134,10 +138,18 @@ func (p plan) hold(c *provider.Container) error {
 func (p plan) places() map[string]provider.Mount {
 	places := map[string]provider.Mount{}
 	for i, v := range p.pod.Spec.Volumes {
+		if sharesVolume(p.pod) {
+			places[v.Name] = provider.Mount{Volume: sharedVolume, Path: protocol.Volumes}
+			continue
+		}
 		places[v.Name] = provider.Mount{Volume: "volume-" + strconv.Itoa(i), Path: protocol.Volumes + "/" + v.Name}
 	}
 	return places
 }
+
+// sharesVolume reports whether a pod has more volumes than a group can have: they
+// are then directories of one, which only agents can mount.
+func sharesVolume(pod *v1.Pod) bool { return len(used(pod))+1 > maxVolumes }
 
 func (p plan) tags() map[string]string {
 	tags := map[string]string{

@@ -84,6 +84,11 @@ func (r *Runtime) bring(ctx context.Context, sb *sandbox, name string, image ima
 	if refusal := (*protocol.Error)(nil); !errors.As(err, &refusal) || refusal.Status != http.StatusNotFound {
 		return err
 	}
+	if sb.shared {
+		if err := agent.PutVolume(ctx, name, protocol.Volume{Mode: 0o755, Shared: true}); err != nil {
+			return err
+		}
+	}
 	archive, err := r.opts.Images.Root(ctx, sb.uid, image)
 	if err != nil {
 		return err

@@ -109,7 +109,7 @@ func (r *Runtime) mounts(c *container) error {
 				mount.Memory = v.memory.Token
 			}
 			// The group mounts nothing in an ephemeral container.
-			if at.sub != "" || v.memory != nil || c.ephemeral() {
+			if at.sub != "" || v.memory != nil || c.sandbox.shared || c.ephemeral() {
 				c.mounts = append(c.mounts, mount)
 			}
 		}

@@ -35,6 +35,7 @@ func TestCluster(t *testing.T) {
 	m.part("what pods use", testUsage)
 	m.part("limits of disk", testStorage)
 	m.part("images as volumes", testImageVolumes)
+	m.part("more volumes than a group has", testManyVolumes)
 	m.part("a webhook at a pod's address", testWebhook)
 	m.part("containers that are added", testDebug)
 	m.part("jobs and exit codes", testJobs)
