@@ -96,13 +96,26 @@ func (v *podVolumes) put(name string, content protocol.Volume) error {
 	if content.Memory == nil {
 		return volume.Put(dir, content)
 	}
-	if v.keeper == nil {
-		if v.keeper, err = rootless.StartKeeper(v.reaper, v.dirs); err != nil {
-			return err
-		}
+	if err := v.keep(); err != nil {
+		return err
 	}
 	v.memory[name] = true
 	return v.keeper.Put(name, content)
+}
+
+// startKeeper makes ready for volumes in memory.
+func (v *podVolumes) startKeeper() error {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.keep()
+}
+
+// keep starts the keeper, unless there is one. Callers hold mu.
+func (v *podVolumes) keep() (err error) {
+	if v.keeper == nil {
+		v.keeper, err = rootless.StartKeeper(v.reaper, v.dirs)
+	}
+	return err
 }
 
 // putImage gives a volume the content of an image, unless it has that.

@@ -88,7 +88,7 @@ func (r *Runtime) create(ctx context.Context, pod *v1.Pod, sb *sandbox, accounts
 	sb.mu.Lock()
 	sb.ip, sb.exact, sb.ports = hello.IP, hello.Exact, hello.Ports
 	if hello.Exact {
-		sb.memory, sb.clean = inMemory(pod), hello.CleanRoot && restarts(pod)
+		sb.memory, sb.clean = inMemory(pod, hello.Ports), hello.CleanRoot && restarts(pod)
 	}
 	sb.mu.Unlock()
 	r.learn(hello)

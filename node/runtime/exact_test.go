@@ -109,8 +109,37 @@ func TestVolumesInMemoryAreNoLargerThanTheGroup(t *testing.T) {
 		v1.Volume{Name: "disk", VolumeSource: v1.VolumeSource{EmptyDir: &v1.EmptyDirVolumeSource{}}}, v1.Volume{Name: "other"})
 	// The pod agent has the least that there is.
 	want := map[string]int64{"small": 1 << 20, "large": 2_100_000_000, "none": 2_100_000_000}
-	if diff := cmp.Diff(want, inMemory(pod)); diff != "" {
+	if diff := cmp.Diff(want, inMemory(pod, true)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestSecretsAreInMemory(t *testing.T) {
+	raw := &v1.SecurityContext{Capabilities: &v1.Capabilities{Add: []v1.Capability{"NET_RAW"}}}
+	mounts := func(names ...string) []v1.VolumeMount {
+		var all []v1.VolumeMount
+		for _, name := range names {
+			all = append(all, v1.VolumeMount{Name: name})
+		}
+		return all
+	}
+	pod := podOf(
+		v1.Container{Name: "a", VolumeMounts: mounts("secret", "token", "conf", "both")},
+		v1.Container{Name: "b", VolumeMounts: mounts("both"), SecurityContext: raw})
+	secret := v1.VolumeSource{Secret: &v1.SecretVolumeSource{}}
+	projected := func(sources ...v1.VolumeProjection) v1.VolumeSource {
+		return v1.VolumeSource{Projected: &v1.ProjectedVolumeSource{Sources: sources}}
+	}
+	config := v1.VolumeProjection{ConfigMap: &v1.ConfigMapProjection{}}
+	pod.Spec.Volumes = []v1.Volume{
+		{Name: "secret", VolumeSource: secret}, {Name: "both", VolumeSource: secret}, {Name: "conf", VolumeSource: projected(config, config)},
+		{Name: "token", VolumeSource: projected(config, v1.VolumeProjection{ServiceAccountToken: &v1.ServiceAccountTokenProjection{}})},
+	}
+	if diff := cmp.Diff(map[string]int64{"secret": 2 * largestObject, "token": 4 * largestObject}, inMemory(pod, true)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if got := inMemory(pod, false); len(got) > 0 {
+		t.Errorf("where containers are plain unless they must not be: %v", got)
 	}
 }
 

@@ -123,6 +123,9 @@ func (p plan) hold(c *provider.Container) error {
 	c.Command = []string{protocol.Binary, "run"}
 	if c.Name == protocol.PodAgent {
 		c.Command = append(c.Command, "-trial")
+		if len(inMemory(p.pod, true)) > 0 {
+			c.Command = append(c.Command, "-keeper")
+		}
 	}
 	c.Env = []provider.EnvVar{
 		{Name: protocol.EnvNode, Value: p.node.AgentAddress},

@@ -97,8 +97,12 @@ func testSecrets(m *operator) {
 	if out, code := m.Try("kubectl", "get", "secrets", "-A", "--as=system:node:virtual-kubelet", "--as-group=system:nodes"); code == 0 {
 		m.T.Errorf("the node may list every Secret: %s", out)
 	}
-	if found := grepShare(m, "correct-horse"); found != "" {
+	if found := grepData(m, "/etcd/", "correct-horse"); found != "" {
 		m.T.Errorf("the pod's Secret is in clear in %s", found)
+	}
+	// What pods have of it is in memory.
+	if found := grepData(m, "/volume-", "correct-horse"); found != "" {
+		m.T.Errorf("the pod's Secret is on the disk of its group, in %s", found)
 	}
 }
 
