@@ -54,6 +54,9 @@ type Config struct {
 	// Trial makes the agent find out whether processes can have namespaces of
 	// their own. It then starts this program again, by a stage's name.
 	Trial bool
+	// Keeper makes the agent ready for volumes in memory, if a trial says that
+	// they can be had: the first need not wait then.
+	Keeper bool
 	// Hurry, once closed, ends the wait for processes that are asked to end.
 	Hurry <-chan struct{}
 	Log   *slog.Logger
@@ -73,10 +76,8 @@ type agent struct {
 	processes *supervisor
 	// trial says what processes can have.
 	trial   func() rootless.Findings
-	volumes sync.Mutex
+	volumes *podVolumes
 	record  record
-	// keeper has the volumes that are in memory, once there is one.
-	keeper *rootless.Keeper
 	// requests are those being answered, on whatever connection.
 	requests inFlight
 	// http belongs to every connection, and can end them gracefully.
@@ -93,9 +94,10 @@ func Run(ctx context.Context, cfg Config) error {
 	if err != nil {
 		return err
 	}
+	defer a.volumes.close()
 	var work sync.WaitGroup
 	defer work.Wait()
-	work.Go(func() { a.trial() }) // while we wait for others
+	work.Go(a.prepare) // while we wait for others
 	id, err := a.enrol(ctx)
 	if err != nil {
 		if ctx.Err() != nil {
@@ -121,11 +123,7 @@ func Run(ctx context.Context, cfg Config) error {
 	stop()
 	work.Wait()
 	a.requests.settle(lastWords)
-	a.volumes.Lock()
-	defer a.volumes.Unlock()
-	if a.keeper != nil {
-		a.keeper.Close()
-	}
+	a.processes.close()
 	return nil
 }
 
@@ -213,6 +211,7 @@ func newAgent(cfg Config) (*agent, error) {
 		return nil, err
 	}
 	a := &agent{cfg: cfg, log: log, server: host, roots: roots, own: own, cgroup: cgroup.Own()}
+	a.volumes = newPodVolumes(cfg.dirs(), cfg.Reaper)
 	a.trial = sync.OnceValue(a.try)
 	a.leaving = make(chan struct{})
 	a.http, a.http2 = newServers(log)
@@ -220,6 +219,16 @@ func newAgent(cfg Config) (*agent, error) {
 		return nil, fmt.Errorf("prepare server: %w", err)
 	}
 	return a, nil
+}
+
+// prepare does what takes time and needs no node.
+func (a *agent) prepare() {
+	if found := a.trial(); !a.cfg.Keeper || found.NoRoom != nil {
+		return
+	}
+	if err := a.volumes.startKeeper(); err != nil {
+		a.log.Warn("volumes in memory will have to wait", "error", err)
+	}
 }
 
 // try finds out what processes can have.

@@ -70,12 +70,15 @@ func newTestAgent(t *testing.T) *agent {
 	log := slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug}))
 	a := &agent{cfg: Config{Root: root, Volumes: t.TempDir(), Version: "v1", Reaper: children}, log: log, cgroup: cgroup.Own()}
 	a.trial = a.try
+	a.volumes = newPodVolumes(a.cfg.dirs(), children)
+	t.Cleanup(a.volumes.close)
 	a.processes = newSupervisor(children, filepath.Join(root, "log", "web"), a.cfg.dirs(), a.cgroup, log)
 	t.Cleanup(func() {
 		for _, r := range a.processes.order {
 			_ = r.child.Signal(9)
 		}
 		a.processes.shutDown(deadline, nil)
+		a.processes.close()
 	})
 	return a
 }

@@ -283,11 +283,6 @@ func TestSetuidPrograms(t *testing.T) {
 func TestVolumesInMemory(t *testing.T) {
 	needsNamespaces(t)
 	a := newTestAgent(t)
-	t.Cleanup(func() {
-		if a.keeper != nil {
-			a.keeper.Close()
-		}
-	})
 	c := connectTo(t, a)
 	if err := os.Mkdir(a.cfg.Volumes+"/cache", 0o700); err != nil {
 		t.Fatal(err)

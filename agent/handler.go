@@ -8,13 +8,11 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"path/filepath"
 	"strconv"
-	"strings"
+	"time"
 
 	"frankenetes.dev/agent/protocol"
 	"frankenetes.dev/agent/rootless"
-	"frankenetes.dev/agent/volume"
 )
 
 // maxBody bounds a request that is not a stream, in bytes. A pod's volume holds
@@ -44,6 +42,13 @@ func (a *agent) handler() http.Handler {
 	mux.HandleFunc("POST "+protocol.ForwardPath, a.forward)
 	mux.HandleFunc("PUT "+protocol.VolumesPath+"/{name}", a.putVolume)
 	mux.HandleFunc("GET "+protocol.VolumesPath+"/{name}"+protocol.FilePath, a.volumeFile)
+	mux.HandleFunc("GET "+protocol.VolumesPath+"/{name}", a.volumeUsage)
+	mux.HandleFunc("PUT "+protocol.VolumesPath+"/{name}"+protocol.ImagePath, func(w http.ResponseWriter, r *http.Request) {
+		answer(w, nil, a.volumes.putImage(r.PathValue("name"), r.URL.Query().Get("id"), r.Body))
+	})
+	mux.HandleFunc("GET "+protocol.VolumesPath+"/{name}"+protocol.ImagePath, func(w http.ResponseWriter, r *http.Request) {
+		answer(w, nil, a.volumes.hasImage(r.PathValue("name"), r.URL.Query().Get("id"), r.URL.Query().Get("path")))
+	})
 	mux.HandleFunc("PUT "+protocol.RecordPath, a.record.put)
 	mux.HandleFunc("GET "+protocol.RecordPath, a.record.get)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -96,9 +101,23 @@ func (a *agent) hello(w http.ResponseWriter, r *http.Request) {
 	answer(w, h, err)
 }
 
-func (a *agent) usage(w http.ResponseWriter, _ *http.Request) {
-	u, err := a.processes.usage()
+func (a *agent) usage(w http.ResponseWriter, r *http.Request) {
+	age, err := ageOf(r)
+	if err != nil {
+		answer(w, nil, err)
+		return
+	}
+	u, err := a.processes.usage(r.Context(), age)
 	answer(w, u, err)
+}
+
+// ageOf is how old what was measured may be.
+func ageOf(r *http.Request) (time.Duration, error) {
+	age, err := time.ParseDuration(r.URL.Query().Get("age"))
+	if err != nil {
+		return 0, refuse(http.StatusBadRequest, "%q is no age", r.URL.Query().Get("age"))
+	}
+	return age, nil
 }
 
 func (a *agent) startProcess(w http.ResponseWriter, r *http.Request) {
@@ -172,61 +191,4 @@ func (a *agent) logs(w http.ResponseWriter, r *http.Request) {
 		offset = at + int64(n)
 		next = offset
 	}
-}
-
-func (a *agent) putVolume(w http.ResponseWriter, r *http.Request) {
-	name := r.PathValue("name")
-	var v protocol.Volume
-	if err := readBody(w, r, &v); err != nil {
-		answer(w, nil, err)
-		return
-	}
-	dir, err := a.volumeDir(name)
-	if err != nil {
-		answer(w, nil, err)
-		return
-	}
-	a.volumes.Lock()
-	defer a.volumes.Unlock()
-	if v.Memory != nil {
-		answer(w, nil, a.putMemory(name, v))
-		return
-	}
-	answer(w, nil, volume.Put(dir, v))
-}
-
-// volumeDir is where the pod agent has a volume.
-func (a *agent) volumeDir(name string) (string, error) {
-	dir := filepath.Join(a.cfg.Volumes, name)
-	info, err := os.Lstat(dir)
-	if name == "" || name[0] == '.' || strings.ContainsAny(name, "/\x00") || err != nil || !info.IsDir() {
-		return "", refuse(http.StatusNotFound, "there is no volume %q here", name)
-	}
-	return dir, nil
-}
-
-// volumeFile sends a file that a container has left in a volume.
-func (a *agent) volumeFile(w http.ResponseWriter, r *http.Request) {
-	dir, err := a.volumeDir(r.PathValue("name"))
-	if err != nil {
-		answer(w, nil, err)
-		return
-	}
-	data, err := volume.Read(dir, r.URL.Query().Get("path"))
-	if err != nil {
-		answer(w, nil, refuse(http.StatusNotFound, "%v", err))
-		return
-	}
-	answer(w, data, nil)
-}
-
-// putMemory has the keeper put a volume, and starts one for the first. Callers
-// hold volumes.
-func (a *agent) putMemory(name string, v protocol.Volume) (err error) {
-	if a.keeper == nil {
-		if a.keeper, err = rootless.StartKeeper(a.cfg.Reaper, a.cfg.dirs()); err != nil {
-			return err
-		}
-	}
-	return a.keeper.Put(name, v)
 }

@@ -10,6 +10,7 @@ import (
 
 	"frankenetes.dev/agent/cgroup"
 	"frankenetes.dev/agent/crilog"
+	"frankenetes.dev/agent/disk"
 	"frankenetes.dev/agent/process"
 	"frankenetes.dev/agent/protocol"
 	"frankenetes.dev/agent/rootless"
@@ -34,6 +35,9 @@ type run struct {
 	child  *process.Child
 	stdio  *process.Stdio
 	log    *crilog.Log
+	// written measures what it writes to a root file system that is not simply
+	// the container's, else it is nil.
+	written *disk.Gauge
 	// audience are the clients attached to the process.
 	audience *audience
 	cgroup   cgroup.Group
@@ -82,6 +86,9 @@ func (r *run) makePlace(dirs rootless.Dirs) error {
 			return refuse(http.StatusUnprocessableEntity, "%v", err)
 		}
 		r.room, r.place = room, room
+		if room.MeasuresItself() {
+			r.written = disk.NewGauge(room.Written)
+		}
 		return nil
 	}
 	setting, err := process.NewSetting(r.process)
@@ -95,6 +102,9 @@ func (r *run) makePlace(dirs rootless.Dirs) error {
 // leavePlace ends what makePlace has started, and forget removes the rest, which
 // may take its time.
 func (r *run) leavePlace() {
+	if r.written != nil {
+		r.written.Close()
+	}
 	if r.room != nil {
 		r.room.Close()
 	}

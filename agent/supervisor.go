@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"frankenetes.dev/agent/cgroup"
+	"frankenetes.dev/agent/disk"
 	"frankenetes.dev/agent/process"
 	"frankenetes.dev/agent/protocol"
 	"frankenetes.dev/agent/rootless"
@@ -44,14 +45,21 @@ type supervisor struct {
 	closing, over bool
 	// work is a goroutine for each run.
 	work sync.WaitGroup
+	// written measures what is written to the container's root file system.
+	written *disk.Gauge
 }
 
 func newSupervisor(reaper *process.Reaper, logs string, dirs rootless.Dirs, group cgroup.Group, log *slog.Logger) *supervisor {
+	began := time.Now()
 	return &supervisor{
 		reaper: reaper, logs: logs, dirs: dirs, cgroup: group, log: log,
 		runs: map[string]*run{}, watchers: map[*watcher]struct{}{},
+		written: disk.NewGauge(func(ctx context.Context) (protocol.Disk, error) { return disk.Tree(ctx, "/", began) }),
 	}
 }
+
+// close ends what goes on beside the processes.
+func (s *supervisor) close() { s.written.Close() }
 
 // refuse makes an error that the node gets to see.
 func refuse(status int, format string, args ...any) error {
@@ -149,11 +157,20 @@ func (s *supervisor) busy() bool {
 
 // usage reads what the container uses. A restart is another process in the
 // same cgroup, and begins to count anew.
-func (s *supervisor) usage() (protocol.Usage, error) {
+func (s *supervisor) usage(ctx context.Context, age time.Duration) (protocol.Usage, error) {
 	u, err := s.cgroup.Usage()
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	u.CPUNanoseconds -= min(s.before, u.CPUNanoseconds)
+	gauge := s.written
+	for _, r := range s.order {
+		if r.written != nil && r.current().Phase == protocol.Running {
+			gauge = r.written
+		}
+	}
+	s.mu.Unlock()
+	if written, err := gauge.Read(ctx, age); err == nil {
+		u.Written = &written
+	}
 	return u, err
 }
 

@@ -1,7 +1,9 @@
 package node
 
 import (
+	cadvisorapiv2 "github.com/google/cadvisor/info/v2"
 	v1 "k8s.io/api/core/v1"
+	"k8s.io/kubernetes/pkg/kubelet/cadvisor"
 	"k8s.io/kubernetes/pkg/kubelet/cm"
 	"k8s.io/kubernetes/pkg/kubelet/lifecycle"
 
@@ -9,7 +11,21 @@ import (
 )
 
 // noCgroups is a container manager for a node on which no container runs.
-type noCgroups struct{ cm.ContainerManager }
+type noCgroups struct {
+	cm.ContainerManager
+	disk interface {
+		RootFsInfo() (cadvisorapiv2.FsInfo, error)
+	}
+}
+
+// GetCapacity returns the disk of the node's own group: a pod's has one as large.
+func (n noCgroups) GetCapacity(bool) v1.ResourceList {
+	info, err := n.disk.RootFsInfo()
+	if err != nil {
+		return nil // the node is not ready without
+	}
+	return cadvisor.EphemeralStorageCapacityFromFsInfo(info)
+}
 
 // NewPodContainerManager returns a manager of no pod's cgroups.
 func (n noCgroups) NewPodContainerManager() cm.PodContainerManager {

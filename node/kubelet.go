@@ -28,12 +28,6 @@ import (
 	kubetypes "k8s.io/kubernetes/pkg/kubelet/types"
 	"k8s.io/kubernetes/pkg/kubelet/util"
 	"k8s.io/kubernetes/pkg/util/oom"
-	"k8s.io/kubernetes/pkg/volume"
-	"k8s.io/kubernetes/pkg/volume/configmap"
-	"k8s.io/kubernetes/pkg/volume/downwardapi"
-	"k8s.io/kubernetes/pkg/volume/emptydir"
-	"k8s.io/kubernetes/pkg/volume/projected"
-	"k8s.io/kubernetes/pkg/volume/secret"
 	"k8s.io/kubernetes/pkg/volume/util/hostutil"
 
 	"frankenetes.dev/node/config"
@@ -136,11 +130,13 @@ func (n *node) settings() (*options.KubeletFlags, *kubeletconfig.KubeletConfigur
 	c.TLSCertFile, c.TLSPrivateKeyFile, c.ServerTLSBootstrap = n.config.CertFile, n.config.KeyFile, true
 	c.MaxPods = int32(n.config.Pods)
 	c.CgroupsPerQOS, c.EnforceNodeAllocatable, c.FailSwapOn = false, nil, false
-	c.LocalStorageCapacityIsolation, c.EvictionHard = false, nil
+	// Pods have limits of disk; the node is short of nothing itself.
+	c.LocalStorageCapacityIsolation, c.EvictionHard = true, nil
 	c.MakeIPTablesUtilChains, c.HairpinMode = false, kubeletconfig.HairpinNone
 	c.SerializeImagePulls, c.RegistryPullQPS = false, 0
 	c.ImageGCHighThresholdPercent, c.ImageGCLowThresholdPercent = 100, 99
-	c.VolumeStatsAggPeriod.Duration = -1 // volumes are in the groups, not here
+	// The agents see to it that this costs little.
+	c.VolumeStatsAggPeriod.Duration = volumeLook
 	c.PodLogsDir = filepath.Join(n.config.RootDir, "pod-logs")
 	c.NodeStatusMaxImages = 50
 
@@ -150,6 +146,10 @@ func (n *node) settings() (*options.KubeletFlags, *kubeletconfig.KubeletConfigur
 	f.NodeLabels = labels(n.config)
 	return f, c, nil
 }
+
+// volumeLook is how often volumes are measured: as often as the kubelet looks for
+// pods whose volumes hold too much.
+const volumeLook = 10 * time.Second
 
 // labels are those of the node that the kubelet does not set by itself.
 func labels(c config.Config) map[string]string {
@@ -186,28 +186,15 @@ func (n *node) dependencies(ctx context.Context, config *kubeletconfig.KubeletCo
 		TLSOptions:           &server.TLSOptions{CertFile: n.config.CertFile, KeyFile: n.config.KeyFile, ClientCAFile: n.config.ClientCAFile, MinVersion: minTLS},
 		RemoteRuntimeService: n.runtime, RemoteImageService: n.images,
 		CAdvisorInterface: n.machine,
-		ContainerManager:  noCgroups{cm.NewStubContainerManager()},
+		ContainerManager:  noCgroups{cm.NewStubContainerManager(), n.machine},
 		OOMAdjuster:       oom.NewFakeOOMAdjuster(),
 		OSInterface:       kubecontainer.RealOS{},
 		Mounter:           mounts, HostUtil: hostUtil{hostutil.NewHostUtil()}, Subpather: subPaths{},
-		VolumePlugins:             volumePlugins(),
+		VolumePlugins:             volumePlugins(ctx, n.runtime.VolumeUsage),
 		TracerProvider:            noop.NewTracerProvider(),
 		PodStartupLatencyTracker:  util.NewPodStartupLatencyTracker(),
 		NodeStartupLatencyTracker: util.NewNodeStartupLatencyTracker(),
 	}, nil
-}
-
-// volumePlugins are the kinds of volumes that need no machine: their content
-// is files, which the runtime sends to the pod's agent.
-func volumePlugins() []volume.VolumePlugin {
-	var all []volume.VolumePlugin
-	for _, plugins := range [][]volume.VolumePlugin{
-		emptydir.ProbeVolumePlugins(), secret.ProbeVolumePlugins(), configmap.ProbeVolumePlugins(),
-		downwardapi.ProbeVolumePlugins(), projected.ProbeVolumePlugins(),
-	} {
-		all = append(all, plugins...)
-	}
-	return all
 }
 
 // relay passes pods on to the kubelet, and lets the runtime see them first: it

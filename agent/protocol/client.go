@@ -9,12 +9,13 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"time"
 )
 
 // The paths of an agent's requests. ID and NAME stand for one path element.
 const (
 	HelloPath     = "/v1/hello"          // GET: Hello
-	UsagePath     = "/v1/usage"          // GET: Usage
+	UsagePath     = "/v1/usage"          // GET ?age=1m: Usage
 	EventsPath    = "/v1/events"         // GET: a stream of JSON States
 	ProcessesPath = "/v1/processes"      // POST Process: State; DELETE .../ID
 	SignalPath    = "/signal"            // POST .../ID/signal?name=SIGTERM
@@ -23,8 +24,9 @@ const (
 	RootPath      = "/root"              // PUT .../ID/root: a tar archive
 	ExecPath      = "/v1/exec"           // POST: frames both ways
 	ForwardPath   = "/v1/forward"        // POST ?port=80: frames both ways
-	VolumesPath   = "/v1/volumes"        // PUT .../NAME Volume
+	VolumesPath   = "/v1/volumes"        // PUT .../NAME Volume; GET .../NAME?age=1m: Disk
 	FilePath      = "/file"              // GET .../NAME/file?path=a/b: bytes
+	ImagePath     = "/image"             // PUT .../NAME/image?id=ID: a tar archive; GET ...&path=PATH
 	RecordPath    = "/v1/record"         // PUT and GET: bytes that only the node understands
 	origin        = "https://agent"      // HTTP wants a host; the connection is already chosen
 	jsonType      = "application/json"   //
@@ -57,12 +59,41 @@ func (c *Client) Hello(ctx context.Context) (Hello, error) {
 	return h, err
 }
 
-// Usage asks what the agent's container uses.
-func (c *Client) Usage(ctx context.Context) (Usage, error) {
+// Usage asks what the agent's container uses. What it has written may have been
+// measured some time ago: to measure is expensive, and an age says how old what
+// is known may be before that is done again.
+func (c *Client) Usage(ctx context.Context, age time.Duration) (Usage, error) {
 	var u Usage
-	err := c.call(ctx, http.MethodGet, UsagePath, nil, &u)
+	err := c.call(ctx, http.MethodGet, UsagePath+aged(age), nil, &u)
 	return u, err
 }
+
+// HasImage asks the pod agent whether a volume has the content of an image, by
+// its ID, and in it something at a path. Another content, or none, is an error
+// with status 404.
+func (c *Client) HasImage(ctx context.Context, name, id, path string) error {
+	return c.call(ctx, http.MethodGet, imagePath(name)+"?"+url.Values{"id": {id}, "path": {path}}.Encode(), nil, nil)
+}
+
+// PutImage gives a volume the content of an image: a tar archive.
+func (c *Client) PutImage(ctx context.Context, name, id string, archive io.Reader) error {
+	resp, err := c.do(ctx, http.MethodPut, imagePath(name)+"?"+url.Values{"id": {id}}.Encode(), tarType, archive)
+	if err != nil {
+		return err
+	}
+	return resp.Body.Close()
+}
+
+func imagePath(name string) string { return VolumesPath + "/" + url.PathEscape(name) + ImagePath }
+
+// VolumeUsage asks the pod agent what a volume holds, as of some time ago.
+func (c *Client) VolumeUsage(ctx context.Context, name string, age time.Duration) (Disk, error) {
+	var d Disk
+	err := c.call(ctx, http.MethodGet, VolumesPath+"/"+url.PathEscape(name)+aged(age), nil, &d)
+	return d, err
+}
+
+func aged(age time.Duration) string { return "?" + url.Values{"age": {age.String()}}.Encode() }
 
 // Start starts a process. Asking again for an ID that the agent knows is
 // refused with status 409.

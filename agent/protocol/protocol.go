@@ -118,8 +118,8 @@ type Exact struct {
 
 // Mount is a file or directory of a volume, mounted in a container.
 type Mount struct {
-	// Volume is mounted as a whole, in this container, at Volumes; or it is in
-	// memory, and Memory its token.
+	// Volume is in this container below Volumes, as a whole; or it is in memory,
+	// and Memory its token.
 	Volume string `json:"volume"`
 	Memory string `json:"memory,omitempty"`
 	// SubPath is a path in the volume. A directory is made if there is none;
@@ -181,6 +181,9 @@ type Volume struct {
 	// the kubelet does. Others only get mode and group.
 	Atomic bool   `json:"atomic,omitempty"`
 	Files  []File `json:"files,omitempty"`
+	// Shared makes the volume's directory, in one that all volumes of the pod
+	// share; else there is one already.
+	Shared bool `json:"shared,omitempty"`
 	// Memory, if not nil, has the volume in memory and not in the directory.
 	Memory *Memory `json:"memory,omitempty"`
 }
@@ -223,6 +226,26 @@ type Usage struct {
 	// PageFaults and MajorPageFaults are those since the container started.
 	PageFaults      uint64 `json:"pageFaults"`
 	MajorPageFaults uint64 `json:"majorPageFaults"`
+	// Written is what was written to the root file system, nil if that is not
+	// known.
+	Written *Disk `json:"written,omitempty"`
+}
+
+// Disk is what files take.
+type Disk struct {
+	Time   time.Time `json:"time"`
+	Bytes  uint64    `json:"bytes"`
+	Inodes uint64    `json:"inodes"`
+	// Room is that of a volume's file system.
+	Room Room `json:"room,omitzero"`
+}
+
+// Room is how much a file system can hold, and how much more it can.
+type Room struct {
+	Bytes      uint64 `json:"bytes"`
+	BytesFree  uint64 `json:"bytesFree"`
+	Inodes     uint64 `json:"inodes"`
+	InodesFree uint64 `json:"inodesFree"`
 }
 
 // Error is how an agent refuses a request: a JSON body with a status of 4xx or 5xx.

@@ -17,8 +17,8 @@ const (
 	// maxBody bounds a message, in bytes; the environment of a process is the
 	// most of it.
 	maxBody = 64 << 20
-	// maxFiles bounds the files that come with a message.
-	maxFiles   = 64
+	// maxFiles bounds the files that come with a message: it is the kernel's.
+	maxFiles   = 253
 	headerSize = 4
 )
 

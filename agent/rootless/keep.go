@@ -14,6 +14,7 @@ import (
 	"sync"
 	"time"
 
+	"frankenetes.dev/agent/disk"
 	"frankenetes.dev/agent/process"
 	"frankenetes.dev/agent/protocol"
 	"frankenetes.dev/agent/volume"
@@ -59,7 +60,7 @@ func StartKeeper(reaper *process.Reaper, dirs Dirs) (*Keeper, error) {
 	}
 	_ = theirs.Close() // so that we notice its end
 	k := &Keeper{child: child, conn: ours}
-	if err := k.ask(request{Begin: &begin{Dirs: dirs}}); err != nil {
+	if _, err := k.ask(request{Begin: &begin{Dirs: dirs}}); err != nil {
 		k.Close()
 		return nil, err
 	}
@@ -74,20 +75,27 @@ func (k *Keeper) Close() {
 
 // Put makes a volume, or gives one that is there its mode, group and token.
 func (k *Keeper) Put(name string, v protocol.Volume) error {
-	return k.ask(request{Keep: &keep{name, v}})
+	_, err := k.ask(request{Keep: &keep{name, v}})
+	return err
 }
 
-func (k *Keeper) ask(q request) error {
+// Usage is what a volume holds.
+func (k *Keeper) Usage(name string) (protocol.Disk, error) {
+	a, err := k.ask(request{Measure: name})
+	return a.Disk, err
+}
+
+func (k *Keeper) ask(q request) (answer, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	var a answer
 	if err := k.conn.call(q, &a, patience); err != nil {
-		return fmt.Errorf("ask keeper of volumes in memory: %w", err)
+		return a, fmt.Errorf("ask keeper of volumes in memory: %w", err)
 	}
 	if a.Error != "" {
-		return errors.New(a.Error)
+		return a, errors.New(a.Error)
 	}
-	return nil
+	return a, nil
 }
 
 // borrow asks the pod's keeper for a mount of a volume.
@@ -155,14 +163,36 @@ func (s Stages) keep() error {
 		if err != nil {
 			return fmt.Errorf("receive request: %w", err)
 		}
-		a := answer{Error: "nothing is asked that the keeper can do"}
-		if q.Keep != nil {
-			a = answerOf(k.put(*q.Keep))
-		}
-		if err := c.send(a); err != nil {
+		if err := c.send(k.do(q)); err != nil {
 			return err
 		}
 	}
+}
+
+// do does what the pod agent asks for.
+func (k *keeper) do(q request) answer {
+	switch {
+	case q.Keep != nil:
+		return answerOf(k.put(*q.Keep))
+	case q.Measure != "":
+		used, err := k.measure(q.Measure)
+		a := answerOf(err)
+		a.Disk = used
+		return a
+	}
+	return answer{Error: "nothing is asked that the keeper can do"}
+}
+
+// measure asks the kernel, which counts what a file system in memory holds.
+func (k *keeper) measure(name string) (protocol.Disk, error) {
+	k.mu.Lock()
+	_, there := k.tokens[name]
+	k.mu.Unlock()
+	if !there {
+		return protocol.Disk{}, fmt.Errorf("there is no volume %s in memory", name)
+	}
+	room, err := disk.Room(filepath.Join(k.dirs.Volumes, name))
+	return protocol.Disk{Time: time.Now(), Bytes: room.Bytes - room.BytesFree, Inodes: room.Inodes - room.InodesFree, Room: room}, err
 }
 
 func answerOf(err error) answer {

@@ -25,6 +25,21 @@ func openTree(dir string, how uint64) (tree, error) {
 	return tree{f, how}, err
 }
 
+// Find is an error unless there is something at a path in a directory, to which
+// no link leads that leads out of it.
+func Find(dir, name string) error {
+	t, err := openTree(dir, unix.RESOLVE_BENEATH)
+	if err != nil {
+		return err
+	}
+	defer t.dir.Close()
+	f, err := t.open(name)
+	if err != nil {
+		return err
+	}
+	return f.Close()
+}
+
 // open opens a path, which need not be readable, for reference only.
 func (t tree) open(name string) (*os.File, error) {
 	if name = strings.Trim(path.Clean("/"+name), "/"); name == "" {

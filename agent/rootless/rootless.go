@@ -26,6 +26,7 @@ import (
 	"sync"
 	"time"
 
+	"frankenetes.dev/agent/disk"
 	"frankenetes.dev/agent/process"
 	"frankenetes.dev/agent/protocol"
 	"golang.org/x/sys/unix"
@@ -55,6 +56,8 @@ type Room struct {
 	process protocol.Process
 	uid     int
 	store   string
+	// before is what was in the store at the beginning: copies of files.
+	before protocol.Disk
 
 	mu   sync.Mutex
 	conn *conn
@@ -75,6 +78,7 @@ type request struct {
 	Message string   `json:"message,omitempty"`
 	Keep    *keep    `json:"keep,omitempty"`
 	Lend    *lend    `json:"lend,omitempty"`
+	Measure string   `json:"measure,omitempty"`
 }
 
 // begin is the first request to a stage.
@@ -106,6 +110,8 @@ type answer struct {
 	UID   int    `json:"uid,omitempty"`
 	PID   int    `json:"pid,omitempty"`
 	Text  string `json:"text,omitempty"`
+	// Disk is what a volume in memory holds.
+	Disk protocol.Disk `json:"disk,omitzero"`
 }
 
 // Open makes the namespaces of a process and waits until programs can be
@@ -153,7 +159,29 @@ func (r *Room) open(reaper *process.Reaper, b begin) error {
 		}
 		r.uid = a.UID
 	}
+	if r.store != "" && !r.process.Exact.OwnRoot {
+		if r.before, err = disk.Tree(context.Background(), r.store, time.Time{}); err != nil {
+			return fmt.Errorf("look at what will be written: %w", err)
+		}
+	}
 	return nil
+}
+
+// MeasuresItself reports whether Written knows what is written to the container's
+// root file system, and a look at that does not tell.
+func (r *Room) MeasuresItself() bool {
+	return !r.process.Exact.OwnRoot && (r.store != "" || r.process.Exact.ReadOnlyRoot)
+}
+
+// Written measures what was written to the root file system.
+func (r *Room) Written(ctx context.Context) (protocol.Disk, error) {
+	if r.store == "" {
+		return protocol.Disk{Time: time.Now()}, nil
+	}
+	d, err := disk.Tree(ctx, r.store, time.Time{})
+	d.Bytes -= min(r.before.Bytes, d.Bytes)
+	d.Inodes -= min(r.before.Inodes, d.Inodes)
+	return d, err
 }
 
 // OwnRoot is the directory of a process's own root file system.

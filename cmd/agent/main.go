@@ -24,7 +24,8 @@ var version = "dev"
 
 const usage = `usage:
   agent install DIR                               copy this program to DIR/agent, and prepare DIR
-  agent run [-root DIR] [-volumes DIR] [-trial]   be a container's agent
+  agent run [-root DIR] [-volumes DIR] [-trial] [-keeper]
+                                                  be a container's agent
   agent version                                   say which version this is
 `
 
@@ -68,6 +69,7 @@ func serve(args []string, stderr io.Writer) error {
 	flags.StringVar(&cfg.Root, "root", cfg.Root, "directory of logs")
 	flags.StringVar(&cfg.Volumes, "volumes", cfg.Volumes, "directory of the pod's volumes")
 	flags.BoolVar(&cfg.Trial, "trial", false, "find out whether processes can have namespaces of their own")
+	flags.BoolVar(&cfg.Keeper, "keeper", false, "be ready for volumes in memory, if they can")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}

@@ -34,7 +34,7 @@ func (r *Runtime) build(ctx context.Context, pod *v1.Pod) (*sandbox, error) {
 	}
 	resolved := time.Now()
 	r.reach(sb, StageImages)
-	sb.sizes = sizesFor(pod)
+	sb.sizes, sb.shared = sizesFor(pod), sharesVolume(pod)
 	sb.group = provider.GroupName(pod.Namespace, pod.Name, string(pod.UID), sb.id)
 	r.mu.Lock()
 	r.groups[sb.group] = sb
@@ -100,7 +100,7 @@ func (r *Runtime) create(ctx context.Context, pod *v1.Pod, sb *sandbox, accounts
 	sb.mu.Lock()
 	sb.ip, sb.exact, sb.ports = hello.IP, hello.Exact, hello.Ports
 	if hello.Exact {
-		sb.memory, sb.clean = inMemory(pod), hello.CleanRoot && restarts(pod)
+		sb.memory, sb.clean = inMemory(pod, hello.Ports), hello.CleanRoot && restarts(pod)
 	}
 	sb.mu.Unlock()
 	r.reach(sb, StageAgent)

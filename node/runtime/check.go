@@ -36,8 +36,6 @@ func check(pod *v1.Pod) error {
 			"a container group's sysctls cannot be set"},
 		{len(containersOf(pod))+2 > maxContainers, "containers",
 			fmt.Sprintf("a container group has at most %d containers, two of them ours", maxContainers)},
-		{len(used(pod))+1 > maxVolumes, "volumes",
-			fmt.Sprintf("a container group has at most %d volumes, one of them ours", maxVolumes)},
 	} {
 		if rule.broken {
 			return refuse("spec."+rule.field, rule.why)
@@ -54,6 +52,15 @@ func check(pod *v1.Pod) error {
 // checkPlain refuses a pod that asks for what only containers with namespaces of
 // their own can have.
 func checkPlain(pod *v1.Pod) error {
+	if sharesVolume(pod) {
+		return refuse("spec.volumes", fmt.Sprintf("a container group has at most %d volumes, one of them ours", maxVolumes))
+	}
+	images := imageVolumes(pod)
+	for _, name := range used(pod) {
+		if images[name] {
+			return refuse("volume "+name+": image", "a container group cannot mount images")
+		}
+	}
 	for _, c := range containersOf(pod) {
 		field := "container " + c.Name + ": "
 		for _, m := range c.VolumeMounts {
@@ -165,6 +172,17 @@ func used(pod *v1.Pod) []string {
 	for _, v := range pod.Spec.Volumes {
 		if mounted[v.Name] {
 			names = append(names, v.Name)
+		}
+	}
+	return names
+}
+
+// imageVolumes are the names of the pod's volumes that are the content of images.
+func imageVolumes(pod *v1.Pod) map[string]bool {
+	names := map[string]bool{}
+	for _, v := range pod.Spec.Volumes {
+		if v.Image != nil {
+			names[v.Name] = true
 		}
 	}
 	return names

@@ -12,6 +12,7 @@ import (
 	"google.golang.org/grpc/status"
 	v1 "k8s.io/api/core/v1"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
+	crierrors "k8s.io/cri-api/pkg/errors"
 
 	"frankenetes.dev/agent/protocol"
 	"frankenetes.dev/node/images"
@@ -48,6 +49,10 @@ func (r *Runtime) CreateContainer(ctx context.Context, sandboxID string, config 
 	}
 	if err := r.mounts(c); err != nil {
 		return "", fmt.Errorf("create container %s: %w", name, err)
+	}
+	if err := r.mountImages(ctx, c); err != nil {
+		// The kubelet counts these, by the beginning of what they say.
+		return "", fmt.Errorf("%w: create container %s: %w", crierrors.ErrImageVolumeMountFailed, name, err)
 	}
 	sb.mu.Lock()
 	if !sb.ready {

@@ -17,7 +17,7 @@ func (v *volume) read() (protocol.Volume, error) {
 	if err != nil {
 		return protocol.Volume{}, err
 	}
-	out := protocol.Volume{Mode: unixMode(info), Atomic: v.content, Memory: v.memory}
+	out := protocol.Volume{Mode: unixMode(info), Atomic: v.content, Shared: v.sandbox.shared, Memory: v.memory}
 	if gid := owner(info).Gid; gid != 0 {
 		group := int64(gid)
 		out.GID = &group

@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"slices"
+	"strings"
 	"sync"
 
 	v1 "k8s.io/api/core/v1"
@@ -59,24 +60,69 @@ func restarts(pod *v1.Pod) bool {
 }
 
 // inMemory are the pod's volumes that are to be in memory, with their sizes in
-// bytes: at most the group's own.
-func inMemory(pod *v1.Pod) map[string]int64 {
+// bytes: those that are to be by their own words, at most as large as the group,
+// and secrets, unless a container mounts them that is better off without
+// namespaces of its own. Ports is what the pod agent says of those.
+func inMemory(pod *v1.Pod, ports bool) map[string]int64 {
 	var group int64
 	for _, s := range sizesOf(pod, protocol.PodAgent) {
 		group += s.request.memory * bytesPerStep
 	}
-	volumes := map[string]int64{}
+	volumes, plain := map[string]int64{}, inPlain(pod, ports)
 	for _, v := range pod.Spec.Volumes {
-		if v.EmptyDir == nil || v.EmptyDir.Medium != v1.StorageMediumMemory {
-			continue
-		}
-		volumes[v.Name] = group
-		if limit := v.EmptyDir.SizeLimit; limit != nil && limit.Value() > 0 {
-			volumes[v.Name] = min(limit.Value(), group)
+		switch n := secrets(v); {
+		case v.EmptyDir != nil && v.EmptyDir.Medium == v1.StorageMediumMemory:
+			volumes[v.Name] = group
+			if limit := v.EmptyDir.SizeLimit; limit != nil && limit.Value() > 0 {
+				volumes[v.Name] = min(limit.Value(), group)
+			}
+		case n > 0 && !plain[v.Name]:
+			volumes[v.Name] = min(int64(2*n*largestObject), group)
 		}
 	}
 	return volumes
 }
+
+// largestObject is more than a Secret or ConfigMap holds, in bytes, with room for
+// directories. A volume has its content twice while that is replaced.
+const largestObject = 2 << 20
+
+// secrets is of how many objects a volume that holds secrets is made, 0 if it
+// holds none.
+func secrets(v v1.Volume) int {
+	if v.Secret != nil {
+		return 1
+	}
+	if v.Projected == nil {
+		return 0
+	}
+	if slices.ContainsFunc(v.Projected.Sources, func(s v1.VolumeProjection) bool {
+		return s.Secret != nil || s.ServiceAccountToken != nil || s.PodCertificate != nil
+	}) {
+		return len(v.Projected.Sources)
+	}
+	return 0
+}
+
+// inPlain are the volumes that are mounted in containers which have namespaces of
+// their own only if they must.
+func inPlain(pod *v1.Pod, ports bool) map[string]bool {
+	volumes := map[string]bool{}
+	for _, c := range containersOf(pod) {
+		raw := c.SecurityContext != nil && c.SecurityContext.Capabilities != nil &&
+			slices.ContainsFunc(c.SecurityContext.Capabilities.Add, func(added v1.Capability) bool { return isRaw(string(added)) })
+		for _, m := range c.VolumeMounts {
+			if raw || !ports {
+				volumes[m.Name] = true
+			}
+		}
+	}
+	return volumes
+}
+
+// isRaw reports whether a capability is that of raw sockets, which counts only
+// where the network is.
+func isRaw(name string) bool { return strings.TrimPrefix(strings.ToUpper(name), "CAP_") == "NET_RAW" }
 
 // exact is what a container finds in namespaces of its own, or nil if it runs
 // in the group's as they are. Inside, a process has no power over the group's
@@ -95,7 +141,7 @@ func (r *Runtime) exact(c *container, config *runtimeapi.PodSandboxConfig) *prot
 			Hostname: config.GetHostname(), ReadOnlyRoot: security.GetReadonlyRootfs(), OwnRoot: true, Mounts: c.mounts}
 	}
 	needed := len(c.mounts) > 0 || security.GetReadonlyRootfs()
-	raw := slices.Contains(capabilities(security.GetCapabilities().GetAddCapabilities()), "NET_RAW")
+	raw := slices.ContainsFunc(security.GetCapabilities().GetAddCapabilities(), isRaw)
 	if !needed && (raw || !ports) {
 		return nil
 	}

@@ -57,6 +57,22 @@ func TestMountsThatTheAgentMakes(t *testing.T) {
 	}
 }
 
+func TestVolumesThatShareOneAreMountedByTheAgent(t *testing.T) {
+	config := &runtimeapi.ContainerConfig{Mounts: []*runtimeapi.Mount{
+		{HostPath: "/kubelet/pods/u/volumes/kubernetes.io~configmap/conf", ContainerPath: "/conf", Readonly: true},
+		{HostPath: "/kubelet/pods/u/etc-hosts", ContainerPath: "/etc/hosts"},
+	}}
+	r := &Runtime{opts: Options{RootDir: "/kubelet"}}
+	c := &container{config: config, sandbox: &sandbox{uid: "u", exact: true, shared: true, volumes: map[string]*volume{}}}
+	if err := r.mounts(c); err != nil {
+		t.Fatal(err)
+	}
+	want := &protocol.Exact{Mounts: []protocol.Mount{{Volume: "conf", Path: "/conf", ReadOnly: true}}}
+	if diff := cmp.Diff(want, r.exact(c, &runtimeapi.PodSandboxConfig{})); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
 func TestWhoHasNamespacesOfItsOwn(t *testing.T) {
 	secure := func(readOnly bool, add ...string) *runtimeapi.ContainerConfig {
 		return &runtimeapi.ContainerConfig{Linux: &runtimeapi.LinuxContainerConfig{SecurityContext: &runtimeapi.LinuxContainerSecurityContext{
@@ -93,18 +109,50 @@ func TestVolumesInMemoryAreNoLargerThanTheGroup(t *testing.T) {
 		v1.Volume{Name: "disk", VolumeSource: v1.VolumeSource{EmptyDir: &v1.EmptyDirVolumeSource{}}}, v1.Volume{Name: "other"})
 	// The pod agent has the least that there is.
 	want := map[string]int64{"small": 1 << 20, "large": 2_100_000_000, "none": 2_100_000_000}
-	if diff := cmp.Diff(want, inMemory(pod)); diff != "" {
+	if diff := cmp.Diff(want, inMemory(pod, true)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestSecretsAreInMemory(t *testing.T) {
+	raw := &v1.SecurityContext{Capabilities: &v1.Capabilities{Add: []v1.Capability{"NET_RAW"}}}
+	mounts := func(names ...string) []v1.VolumeMount {
+		var all []v1.VolumeMount
+		for _, name := range names {
+			all = append(all, v1.VolumeMount{Name: name})
+		}
+		return all
+	}
+	pod := podOf(
+		v1.Container{Name: "a", VolumeMounts: mounts("secret", "token", "conf", "both")},
+		v1.Container{Name: "b", VolumeMounts: mounts("both"), SecurityContext: raw})
+	secret := v1.VolumeSource{Secret: &v1.SecretVolumeSource{}}
+	projected := func(sources ...v1.VolumeProjection) v1.VolumeSource {
+		return v1.VolumeSource{Projected: &v1.ProjectedVolumeSource{Sources: sources}}
+	}
+	config := v1.VolumeProjection{ConfigMap: &v1.ConfigMapProjection{}}
+	pod.Spec.Volumes = []v1.Volume{
+		{Name: "secret", VolumeSource: secret}, {Name: "both", VolumeSource: secret}, {Name: "conf", VolumeSource: projected(config, config)},
+		{Name: "token", VolumeSource: projected(config, v1.VolumeProjection{ServiceAccountToken: &v1.ServiceAccountTokenProjection{}})},
+	}
+	if diff := cmp.Diff(map[string]int64{"secret": 2 * largestObject, "token": 4 * largestObject}, inMemory(pod, true)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if got := inMemory(pod, false); len(got) > 0 {
+		t.Errorf("where containers are plain unless they must not be: %v", got)
 	}
 }
 
 func TestAVolumeOfWhichPartsAreMountedIsTheAgents(t *testing.T) {
 	p := plan{pod: podOf()}
+	p.pod.Spec.Volumes = []v1.Volume{{Name: "v"}, {Name: "w"}, {Name: "i", VolumeSource: v1.VolumeSource{Image: &v1.ImageVolumeSource{Reference: "x"}}}}
 	got := p.container(&v1.Container{Name: "a", VolumeMounts: []v1.VolumeMount{
 		{Name: "v", MountPath: "/one:x", SubPath: "one"}, {Name: "v", MountPath: "/two", SubPathExpr: "$(X)", ReadOnly: true},
 		{Name: "w", MountPath: "/w", ReadOnly: true},
-	}}, map[string]string{"v": "volume-0", "w": "volume-1"})
-	want := []provider.Mount{{Volume: "volume-0", Path: protocol.Volumes + "/v"}, {Volume: "volume-1", Path: "/w", ReadOnly: true}}
+		{Name: "i", MountPath: "/i"}, {Name: "i", MountPath: "/j"},
+	}}, p.places())
+	want := []provider.Mount{{Volume: "volume-0", Path: protocol.Volumes + "/v"}, {Volume: "volume-1", Path: "/w", ReadOnly: true},
+		{Volume: "volume-2", Path: protocol.Volumes + "/i"}}
 	if diff := cmp.Diff(want, got.Mounts); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}

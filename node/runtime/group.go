@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"strconv"
 
 	v1 "k8s.io/api/core/v1"
@@ -20,6 +21,8 @@ const (
 	agentInImage = "/agent"
 	// rootVolume is the group's volume that is mounted at protocol.Root.
 	rootVolume = "frankenetes"
+	// sharedVolume is the one that has all volumes of a pod with very many.
+	sharedVolume = "volumes"
 )
 
 // plan is all that a pod's group is made of.
@@ -44,18 +47,18 @@ func (p plan) group() (provider.Group, error) {
 		Name: installer, Image: p.node.AgentImage, Command: []string{agentInImage, "install", protocol.Root},
 		Mounts: []provider.Mount{{Volume: rootVolume, Path: protocol.Root}},
 	}}
-	volumes := p.volumes()
-	for _, name := range used(p.pod) {
-		g.Volumes = append(g.Volumes, volumes[name])
-	}
 	sizes := sizesOf(p.pod, protocol.PodAgent)
 	agent := provider.Container{Name: protocol.PodAgent, Image: p.node.AgentImage}
+	places := p.places()
 	for _, name := range used(p.pod) {
-		agent.Mounts = append(agent.Mounts, provider.Mount{Volume: volumes[name], Path: protocol.Volumes + "/" + name})
+		if !slices.Contains(agent.Mounts, places[name]) {
+			g.Volumes = append(g.Volumes, places[name].Volume)
+			agent.Mounts = append(agent.Mounts, places[name])
+		}
 	}
 	g.Containers = append(g.Containers, agent)
 	for _, c := range containersOf(p.pod) {
-		g.Containers = append(g.Containers, p.container(c, volumes))
+		g.Containers = append(g.Containers, p.container(c, places))
 	}
 	for i := range g.Containers {
 		c := &g.Containers[i]
@@ -83,22 +86,23 @@ func capLimits(containers []provider.Container) {
 	}
 }
 
-// container translates one of the pod's containers.
-func (p plan) container(c *v1.Container, volumes map[string]string) provider.Container {
+// container translates one of the pod's containers. What the group cannot mount
+// as the pod wants it is mounted where only the agent looks.
+func (p plan) container(c *v1.Container, places map[string]provider.Mount) provider.Container {
 	image := p.images[c.Name]
 	out := provider.Container{Name: c.Name, Image: p.node.pullName(image)}
 	if !image.RunsAsRoot() {
 		root := int32(0) // only root can become the user that the pod asks for
 		out.User = &root
 	}
-	hidden := map[string]bool{}
+	images := imageVolumes(p.pod)
 	for _, m := range c.VolumeMounts {
-		switch {
-		case !isPart(m):
-			out.Mounts = append(out.Mounts, provider.Mount{Volume: volumes[m.Name], Path: m.MountPath, ReadOnly: m.ReadOnly})
-		case !hidden[m.Name]: // the agent mounts the part
-			out.Mounts = append(out.Mounts, provider.Mount{Volume: volumes[m.Name], Path: protocol.Volumes + "/" + m.Name})
-			hidden[m.Name] = true
+		mount := places[m.Name]
+		if !isPart(m) && !images[m.Name] && !sharesVolume(p.pod) {
+			mount.Path, mount.ReadOnly = m.MountPath, m.ReadOnly
+		}
+		if !slices.Contains(out.Mounts, mount) {
+			out.Mounts = append(out.Mounts, mount)
 		}
 	}
 	for _, port := range c.Ports {
@@ -119,6 +123,9 @@ func (p plan) hold(c *provider.Container) error {
 	c.Command = []string{protocol.Binary, "run"}
 	if c.Name == protocol.PodAgent {
 		c.Command = append(c.Command, "-trial")
+		if len(inMemory(p.pod, true)) > 0 {
+			c.Command = append(c.Command, "-keeper")
+		}
 	}
 	c.Env = []provider.EnvVar{
 		{Name: protocol.EnvNode, Value: p.node.AgentAddress},
@@ -129,14 +136,23 @@ func (p plan) hold(c *provider.Container) error {
 	return nil
 }
 
-// volumes maps the pod's volumes to the group's, whose names have other rules.
-func (p plan) volumes() map[string]string {
-	names := map[string]string{}
+// places are where agents have the pod's volumes, by their names. The group's
+// have others, since those have other rules.
+func (p plan) places() map[string]provider.Mount {
+	places := map[string]provider.Mount{}
 	for i, v := range p.pod.Spec.Volumes {
-		names[v.Name] = "volume-" + strconv.Itoa(i)
+		if sharesVolume(p.pod) {
+			places[v.Name] = provider.Mount{Volume: sharedVolume, Path: protocol.Volumes}
+			continue
+		}
+		places[v.Name] = provider.Mount{Volume: "volume-" + strconv.Itoa(i), Path: protocol.Volumes + "/" + v.Name}
 	}
-	return names
+	return places
 }
+
+// sharesVolume reports whether a pod has more volumes than a group can have: they
+// are then directories of one, which only agents can mount.
+func sharesVolume(pod *v1.Pod) bool { return len(used(pod))+1 > maxVolumes }
 
 func (p plan) tags() map[string]string {
 	tags := map[string]string{

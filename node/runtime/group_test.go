@@ -125,12 +125,6 @@ func TestWhatAGroupCannotGiveIsRefusedByName(t *testing.T) {
 				s.Containers = append(s.Containers, v1.Container{Name: fmt.Sprint(i)})
 			}
 		}),
-		"volumes": spec(func(s *v1.PodSpec) {
-			for i := range 20 {
-				s.Volumes = append(s.Volumes, v1.Volume{Name: fmt.Sprint(i)})
-				s.Containers[0].VolumeMounts = append(s.Containers[0].VolumeMounts, v1.VolumeMount{Name: fmt.Sprint(i)})
-			}
-		}),
 		"name":           container(func(c *v1.Container) { c.Name = protocol.PodAgent }),
 		"ports.hostPort": container(func(c *v1.Container) { c.Ports = []v1.ContainerPort{{HostPort: 80}} }),
 		"env.valueFrom.fileKeyRef": spec(func(s *v1.PodSpec) {
@@ -154,6 +148,11 @@ func TestWhatAGroupCannotGiveIsRefusedByName(t *testing.T) {
 		"subPath":                mount(v1.VolumeMount{SubPath: "x"}),
 		"volumeMounts.subPath":   mount(v1.VolumeMount{SubPathExpr: "$(X)"}),
 		"readOnlyRootFilesystem": secure(v1.SecurityContext{ReadOnlyRootFilesystem: &yes}),
+		"volumes":                manyVolumes(20),
+		"image": spec(func(s *v1.PodSpec) {
+			s.Volumes = []v1.Volume{{Name: "v", VolumeSource: v1.VolumeSource{Image: &v1.ImageVolumeSource{Reference: "x"}}}}
+			s.Containers[0].VolumeMounts = []v1.VolumeMount{{Name: "v", MountPath: "/v"}}
+		}),
 	} {
 		if err := check(pod); err != nil {
 			t.Errorf("%s: %v", field, err)
@@ -163,13 +162,55 @@ func TestWhatAGroupCannotGiveIsRefusedByName(t *testing.T) {
 		}
 	}
 	for what, pod := range map[string]*v1.Pod{
-		"a plain pod":           podOf(v1.Container{Name: "a"}),
-		"an offered capability": secure(v1.SecurityContext{Capabilities: &v1.Capabilities{Add: []v1.Capability{"NET_RAW"}}}),
-		"privileged: false":     secure(v1.SecurityContext{Privileged: &no}),
-		"an ordinary mount":     mount(v1.VolumeMount{Name: "v", MountPath: "/data"}),
+		"a plain pod":                         podOf(v1.Container{Name: "a"}),
+		"as many volumes as a group can have": manyVolumes(19),
+		"an offered capability":               secure(v1.SecurityContext{Capabilities: &v1.Capabilities{Add: []v1.Capability{"NET_RAW"}}}),
+		"privileged: false":                   secure(v1.SecurityContext{Privileged: &no}),
+		"an image that nobody mounts": spec(func(s *v1.PodSpec) {
+			s.Volumes = []v1.Volume{{Name: "v", VolumeSource: v1.VolumeSource{Image: &v1.ImageVolumeSource{Reference: "x"}}}}
+		}),
+		"an ordinary mount": mount(v1.VolumeMount{Name: "v", MountPath: "/data"}),
 	} {
 		if err := errors.Join(check(pod), checkPlain(pod)); err != nil {
 			t.Errorf("%s: %v", what, err)
+		}
+	}
+}
+
+// manyVolumes is a pod whose containers but one mount that many volumes.
+func manyVolumes(n int) *v1.Pod {
+	pod := podOf(v1.Container{Name: "a"}, v1.Container{Name: "b"}, v1.Container{Name: "none"})
+	for i := range n {
+		name := fmt.Sprint("v", i)
+		pod.Spec.Volumes = append(pod.Spec.Volumes, v1.Volume{Name: name})
+		for _, c := range []*v1.Container{&pod.Spec.Containers[0], &pod.Spec.Containers[1]} {
+			c.VolumeMounts = append(c.VolumeMounts, v1.VolumeMount{Name: name, MountPath: "/" + name})
+		}
+	}
+	return pod
+}
+
+func TestVolumesBeyondWhatAGroupHasShareOne(t *testing.T) {
+	of := func(n int) provider.Group {
+		p := plan{pod: manyVolumes(n), name: "g", node: Options{AgentImage: "agent"}, images: map[string]images.Image{},
+			token: func(protocol.ID) (string, error) { return "", nil }}
+		g, err := p.group()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return g
+	}
+	if g := of(19); len(g.Volumes) != 20 || len(g.Containers[1].Mounts) != 20 || g.Containers[1].Mounts[19].Path != "/v18" {
+		t.Errorf("19 volumes are %v", g.Volumes)
+	}
+	g := of(60)
+	if diff := cmp.Diff([]string{"frankenetes", "volumes"}, g.Volumes); diff != "" {
+		t.Errorf("volumes (-want +got):\n%s", diff)
+	}
+	root, shared := provider.Mount{Volume: "frankenetes", Path: protocol.Root}, provider.Mount{Volume: "volumes", Path: protocol.Volumes}
+	for i, want := range [][]provider.Mount{{root, shared}, {root, shared}, {root, shared}, {root}} {
+		if diff := cmp.Diff(want, g.Containers[i].Mounts); diff != "" {
+			t.Errorf("mounts of %s (-want +got):\n%s", g.Containers[i].Name, diff)
 		}
 	}
 }

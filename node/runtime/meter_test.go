@@ -69,7 +69,8 @@ func sampled(pod string, memory ...uint64) (*sandbox, []measured) {
 			container: &container{id: "id-of-" + name, sandbox: sb, image: images.Image{Ref: "shell"}, started: time.Unix(900, 0),
 				config: &runtimeapi.ContainerConfig{Metadata: &runtimeapi.ContainerMetadata{Name: name}}},
 			used: Used{Usage: protocol.Usage{Time: time.Unix(1000, 0), CPUNanoseconds: uint64(2500 * time.Millisecond), MemoryBytes: bytes + 3,
-				WorkingSetBytes: bytes, RSSBytes: bytes - 1, LimitBytes: 4 * bytes, PageFaults: 5, MajorPageFaults: 1}, NanoCores: 7, Rated: true},
+				WorkingSetBytes: bytes, RSSBytes: bytes - 1, LimitBytes: 4 * bytes, PageFaults: 5, MajorPageFaults: 1,
+				Written: &protocol.Disk{Time: time.Unix(999, 0), Bytes: 11, Inodes: 2}}, NanoCores: 7, Rated: true},
 		})
 	}
 	return sb, all
@@ -77,7 +78,8 @@ func sampled(pod string, memory ...uint64) (*sandbox, []measured) {
 
 func TestAPodUsesWhatItsContainersUse(t *testing.T) {
 	sb, containers := sampled("web", 100, 200)
-	stats := podStats(sb, containers)
+	r := &Runtime{opts: Options{RootDir: "/kubelet"}}
+	stats := r.podStats(sb, containers)
 	cpu, memory := stats.Linux.Cpu, stats.Linux.Memory
 	if cpu.UsageCoreNanoSeconds.Value != uint64(5*time.Second) || cpu.UsageNanoCores.Value != 14 {
 		t.Errorf("the CPU is %v", cpu)
@@ -89,7 +91,10 @@ func TestAPodUsesWhatItsContainersUse(t *testing.T) {
 	if first.Attributes.Metadata.Name != "y" || first.Memory.AvailableBytes.Value != 600 || first.Cpu.Timestamp != time.Unix(1000, 0).UnixNano() {
 		t.Errorf("the first container is %v", first)
 	}
-	if empty := podStats(sb, nil); empty.Linux.Cpu.UsageNanoCores != nil || empty.Linux.Memory.WorkingSetBytes.Value != 0 {
+	if disk := first.WritableLayer; disk.UsedBytes.Value != 11 || disk.InodesUsed.Value != 2 || disk.FsId.Mountpoint != "/kubelet" || disk.Timestamp != time.Unix(999, 0).UnixNano() {
+		t.Errorf("its disk is %v", disk)
+	}
+	if empty := r.podStats(sb, nil); empty.Linux.Cpu.UsageNanoCores != nil || empty.Linux.Memory.WorkingSetBytes.Value != 0 {
 		t.Errorf("a pod of which nothing is known: %v", empty.Linux)
 	}
 }

@@ -31,6 +31,7 @@ type sandboxRecord struct {
 	Exact      bool                    `json:"exact,omitempty"`
 	Ports      bool                    `json:"ports,omitempty"`
 	Clean      bool                    `json:"clean,omitempty"`
+	Shared     bool                    `json:"shared,omitempty"`
 	Memory     map[string]int64        `json:"memory,omitempty"`
 	Images     map[string]images.Image `json:"images"`
 	Sizes      Sizes                   `json:"sizes"`
@@ -165,7 +166,8 @@ func (sb *sandbox) record() (sandboxRecord, error) {
 	containers := sb.all()
 	sb.mu.Lock()
 	rec := sandboxRecord{ID: sb.id, Namespace: sb.namespace, Name: sb.name, UID: sb.uid, Created: sb.created,
-		Group: sb.group, Ready: sb.ready, IP: sb.ip, Exact: sb.exact, Ports: sb.ports, Clean: sb.clean, Memory: sb.memory, Images: sb.images, Sizes: sb.sizes}
+		Group: sb.group, Ready: sb.ready, IP: sb.ip, Exact: sb.exact, Ports: sb.ports, Clean: sb.clean, Shared: sb.shared,
+		Memory: sb.memory, Images: sb.images, Sizes: sb.sizes}
 	config := sb.config
 	sb.mu.Unlock()
 	var err error

@@ -76,7 +76,7 @@ func (r *Runtime) listUntil(ctx context.Context) ([]provider.Listed, error) {
 // call.
 func (r *Runtime) adopt(rec sandboxRecord) (*sandbox, error) {
 	sb := r.newSandbox(rec.Namespace, rec.Name, rec.UID)
-	sb.id, sb.created, sb.group, sb.images, sb.sizes = rec.ID, rec.Created, rec.Group, rec.Images, rec.Sizes
+	sb.id, sb.created, sb.group, sb.images, sb.sizes, sb.shared = rec.ID, rec.Created, rec.Group, rec.Images, rec.Sizes, rec.Shared
 	sb.ready, sb.ip, sb.config = rec.Ready, rec.IP, &runtimeapi.PodSandboxConfig{}
 	if err := proto.Unmarshal(rec.Config, sb.config); err != nil {
 		return nil, fmt.Errorf("read record of sandbox: %w", err)

@@ -26,6 +26,8 @@ type sandbox struct {
 	group string
 	// images are what the group's containers run, by container.
 	images map[string]images.Image
+	// shared says that the pod's volumes are directories of one of the group's.
+	shared bool
 	// sizes are what the pod asked for when its group was made.
 	sizes Sizes
 	// life ends when the group is gone or given up, with done.

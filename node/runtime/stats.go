@@ -26,7 +26,7 @@ func (r *Runtime) ContainerStats(ctx context.Context, id string) (*runtimeapi.Co
 	if err != nil {
 		return nil, err
 	}
-	return containerStats(measured{c, used}), nil
+	return r.containerStats(measured{c, used}), nil
 }
 
 // ListContainerStats returns what the containers that a filter lets through use.
@@ -40,7 +40,7 @@ func (r *Runtime) ListContainerStats(ctx context.Context, f *runtimeapi.Containe
 	}
 	var list []*runtimeapi.ContainerStats
 	for _, m := range r.measure(ctx, wanted) {
-		list = append(list, containerStats(m))
+		list = append(list, r.containerStats(m))
 	}
 	return list, nil
 }
@@ -52,7 +52,7 @@ func (r *Runtime) PodSandboxStats(ctx context.Context, id string) (*runtimeapi.P
 	if err != nil {
 		return nil, err
 	}
-	return podStats(sb, r.measure(ctx, sb.all())), nil
+	return r.podStats(sb, r.measure(ctx, sb.all())), nil
 }
 
 // ListPodSandboxStats returns what the ready pods that a filter lets through use.
@@ -68,7 +68,7 @@ func (r *Runtime) ListPodSandboxStats(ctx context.Context, f *runtimeapi.PodSand
 	list := make([]*runtimeapi.PodSandboxStats, len(wanted))
 	var all sync.WaitGroup
 	for i, sb := range wanted {
-		all.Go(func() { list[i] = podStats(sb, r.measure(ctx, sb.all())) })
+		all.Go(func() { list[i] = r.podStats(sb, r.measure(ctx, sb.all())) })
 	}
 	all.Wait()
 	return list, nil
@@ -111,7 +111,7 @@ func (r *Runtime) gauge(ctx context.Context, c *container) (Used, error) {
 	if err != nil {
 		return Used{}, err
 	}
-	u, err := agent.Usage(ctx)
+	u, err := agent.Usage(ctx, c.sandbox.diskAge())
 	if err != nil {
 		return Used{}, err
 	}
@@ -127,11 +127,11 @@ func podUsage(containers []measured) Used {
 	return sum
 }
 
-func podStats(sb *sandbox, containers []measured) *runtimeapi.PodSandboxStats {
+func (r *Runtime) podStats(sb *sandbox, containers []measured) *runtimeapi.PodSandboxStats {
 	status, used := sb.status(), podUsage(containers)
 	linux := &runtimeapi.LinuxPodSandboxStats{Cpu: cpu(used), Memory: memory(used)}
 	for _, m := range containers {
-		linux.Containers = append(linux.Containers, containerStats(m))
+		linux.Containers = append(linux.Containers, r.containerStats(m))
 	}
 	slices.SortFunc(linux.Containers, func(a, b *runtimeapi.ContainerStats) int {
 		return strings.Compare(a.Attributes.Metadata.Name, b.Attributes.Metadata.Name)
@@ -143,12 +143,25 @@ func podStats(sb *sandbox, containers []measured) *runtimeapi.PodSandboxStats {
 	}
 }
 
-func containerStats(m measured) *runtimeapi.ContainerStats {
+func (r *Runtime) containerStats(m measured) *runtimeapi.ContainerStats {
 	c := m.container
 	return &runtimeapi.ContainerStats{
 		Attributes: &runtimeapi.ContainerAttributes{
 			Id: c.id, Metadata: c.config.GetMetadata(), Labels: c.config.GetLabels(), Annotations: c.config.GetAnnotations()},
-		Cpu: cpu(m.used), Memory: memory(m.used),
+		Cpu: cpu(m.used), Memory: memory(m.used), WritableLayer: r.written(m.used),
+	}
+}
+
+// written is what a container has written to its root file system, said to be on
+// the node's own: the kubelet knows no other, and one group's is as large as
+// another's.
+func (r *Runtime) written(u Used) *runtimeapi.FilesystemUsage {
+	if u.Written == nil {
+		return nil
+	}
+	return &runtimeapi.FilesystemUsage{
+		Timestamp: u.Written.Time.UnixNano(), FsId: &runtimeapi.FilesystemIdentifier{Mountpoint: r.opts.RootDir},
+		UsedBytes: number(u.Written.Bytes), InodesUsed: number(u.Written.Inodes),
 	}
 }
 

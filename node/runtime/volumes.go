@@ -90,7 +90,7 @@ func locate(root, uid, path string) (located, error) {
 func (r *Runtime) mounts(c *container) error {
 	for _, m := range c.config.GetMounts() {
 		if m.GetImage() != nil {
-			return refuse("an image volume", "a container group cannot mount images")
+			continue // for mountImages
 		}
 		at, err := locate(r.opts.RootDir, c.sandbox.uid, m.HostPath)
 		if err != nil {
@@ -109,7 +109,7 @@ func (r *Runtime) mounts(c *container) error {
 				mount.Memory = v.memory.Token
 			}
 			// The group mounts nothing in an ephemeral container.
-			if at.sub != "" || v.memory != nil || c.ephemeral() {
+			if at.sub != "" || v.memory != nil || c.sandbox.shared || c.ephemeral() {
 				c.mounts = append(c.mounts, mount)
 			}
 		}

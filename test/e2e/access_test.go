@@ -104,8 +104,12 @@ func testSecrets(m *operator) {
 	if out, code := m.Try("kubectl", "get", "secrets", "-A", "--as=system:node:virtual-kubelet", "--as-group=system:nodes"); code == 0 {
 		m.T.Errorf("the node may list every Secret: %s", out)
 	}
-	if found := grepShares(m, "correct-horse"); found != "" {
+	if found := grepData(m, "/shares/", "correct-horse"); found != "" {
 		m.T.Errorf("the pod's Secret is in clear in %s", found)
+	}
+	// What pods have of it is in memory.
+	if found := grepData(m, "/volume-", "correct-horse"); found != "" {
+		m.T.Errorf("the pod's Secret is on the disk of its group, in %s", found)
 	}
 	if strings.Contains(m.Run("logs", "virtual-kubelet"), "correct-horse") {
 		m.T.Error("the pod's Secret is in the node's log")

@@ -38,6 +38,9 @@ func TestCluster(t *testing.T) {
 	m.part("logs with every option", testLogOptions)
 	m.part("rules of restarting", testRules)
 	m.part("what pods use", testUsage)
+	m.part("limits of disk", testStorage)
+	m.part("images as volumes", testImageVolumes)
+	m.part("more volumes than a group has", testManyVolumes)
 	m.part("a webhook at a pod's address", testWebhook)
 	m.part("containers that are added", testDebug)
 	m.part("jobs and exit codes", testJobs)
@@ -161,15 +164,25 @@ func testVolumes(m *operator) {
 		"cat /all/config/colour":           "green",
 		"cat /all/password":                "correct-horse",
 		"cat /downward/note":               "from-the-annotation",
-		"test -s /all/token && echo token": "token\n",
-		"test -s /var/run/secrets/kubernetes.io/serviceaccount/token && echo token": "token\n",
-		"echo $GREETING, $COMPOSED, $COLOUR, $PASSWORD":                             "good morning, good morning to you, green, correct-horse\n",
-		"echo $POD_NAME $POD_IP $CPU_LIMIT":                                         "volumes " + p.Status.PodIP + " 500\n",
+		"for d in /password /all /var/run/secrets/kubernetes.io/serviceaccount; do stat -f -c %T $d; done": "tmpfs\ntmpfs\ntmpfs\n",
+		"(echo x > /password/x || echo x > /all/x) 2>/dev/null || echo refused":                            "refused\n",
+		"test -s /all/token && echo token":                                                                 "token\n",
+		"test -s /var/run/secrets/kubernetes.io/serviceaccount/token && echo token":                        "token\n",
+		"echo $GREETING, $COMPOSED, $COLOUR, $PASSWORD":                                                    "good morning, good morning to you, green, correct-horse\n",
+		"echo $POD_NAME $POD_IP $CPU_LIMIT":                                                                "volumes " + p.Status.PodIP + " 500\n",
 	} {
 		if got := m.kubectl("exec", "volumes", "--", "sh", "-c", command); got != want {
 			m.T.Errorf("%s: %q, want %q", command, got, want)
 		}
 	}
+	m.kubectl("patch", "secret", "password", "-p", `{"stringData":{"second":"another"}}`)
+	m.kubectl("annotate", "pod", "volumes", "look=again") // so that the kubelet does at once
+	m.eventually("a change of a Secret arrives", func() error {
+		if got := m.kubectl("exec", "volumes", "--", "sh", "-c", "cat /password/password /password/second /all/second"); got != "correct-horseanotheranother" {
+			return fmt.Errorf("got %q", got)
+		}
+		return nil
+	})
 	if got := m.kubectl("exec", "volumes", "--", "sh", "-c", "env | grep ^FRANKENETES || echo none"); got != "none\n" {
 		m.T.Errorf("the agent's variables are in the container's environment: %q", got)
 	}

@@ -15,14 +15,14 @@ import (
 	"frankenetes.dev/test/machine"
 )
 
-// grepShares looks for text in the files of the cluster's shares, and returns
-// the first file that has it.
-func grepShares(m *operator, text string) string {
+// grepData looks for text in the cloud's data, in files below some directory, and
+// returns the first that has it.
+func grepData(m *operator, below, text string) string {
 	m.T.Helper()
 	found := errors.New("found")
 	where := ""
 	err := filepath.WalkDir(m.Home, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || !d.Type().IsRegular() || !strings.Contains(path, "/shares/") {
+		if err != nil || !d.Type().IsRegular() || !strings.Contains(path, below) {
 			return nil
 		}
 		data, err := os.ReadFile(path)
