@@ -55,7 +55,8 @@ func testAttach(c *localCloud) {
 		}
 	}
 	second.Close() // one that goes does not end the other
-	c.sh("streams", "main", "rm /tmp/go")
+	// The container ends by it, and the shell with the container.
+	say(c.T, c.exec("streams", "main", "/bin/sh"), "rm /tmp/go\n")
 	kind, last, err := first.ReadMessage()
 	if err != nil || kind != websocket.BinaryMessage || string(last) != "fifth" {
 		c.T.Errorf("heard %q, in a message of kind %d: %v", last, kind, err)
