@@ -190,20 +190,24 @@ func testKilledVerbs(m *operator) {
 // and gives it back: nothing may be lost.
 func testBrokenEtcd(m *operator) {
 	m.Run("pause")
-	logs, err := filepath.Glob(filepath.Join(m.Home, "shares", "*", "etcd", "data", "member", "wal", "*.wal"))
-	if err != nil || len(logs) == 0 {
-		m.T.Fatalf("etcd's log: %v, %v", logs, err)
+	// Each start gives the store's directory another name.
+	log := func() string {
+		logs, err := filepath.Glob(filepath.Join(m.Home, "shares", "*", "etcd", "epoch-*", "member", "wal", "*.wal"))
+		if err != nil || len(logs) == 0 {
+			m.T.Fatalf("etcd's log: %v, %v", logs, err)
+		}
+		return logs[0]
 	}
-	whole, err := os.ReadFile(logs[0])
+	whole, err := os.ReadFile(log())
 	if err != nil {
 		m.T.Fatal(err)
 	}
-	if err := os.WriteFile(logs[0], []byte("this is no log"), 0o600); err != nil {
+	if err := os.WriteFile(log(), []byte("this is no log"), 0o600); err != nil {
 		m.T.Fatal(err)
 	}
 	m.expect(5, "etcd does not run", "resume")
 	m.Run("pause")
-	if err := os.WriteFile(logs[0], whole, 0o600); err != nil {
+	if err := os.WriteFile(log(), whole, 0o600); err != nil {
 		m.T.Fatal(err)
 	}
 	m.Run("resume")
