@@ -3,6 +3,8 @@ package azurefiles
 import (
 	"errors"
 	"fmt"
+	"io"
+	"log"
 	"os"
 	"path/filepath"
 
@@ -54,7 +56,8 @@ func (s *Share) Mount(dir string, options MountOptions) (*Client, error) {
 	c.server, err = fuse.NewServer(&requests{fuse.NewDefaultRawFileSystem(), c}, dir, &fuse.MountOptions{
 		Name: "azurefiles", FsName: "azurefiles", DirectMountStrict: true, AllowOther: true,
 		EnableLocks: true, DisableReadDirPlus: true, DisableXAttrs: true, MaxWrite: maxWrite,
-		IDMappedMount: true, // groups have their users in a namespace of their own
+		Logger:        log.New(io.Discard, "", 0), // requests end without an answer when a client is killed
+		IDMappedMount: true,                       // groups have their users in a namespace of their own
 	})
 	if err != nil {
 		return nil, fmt.Errorf("mount share at %s: %w", dir, err)

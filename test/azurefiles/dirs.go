@@ -1,7 +1,7 @@
 package azurefiles
 
 import (
-	"os"
+	"io/fs"
 
 	"github.com/hanwen/go-fuse/v2/fuse"
 	"golang.org/x/sys/unix"
@@ -16,7 +16,7 @@ func (c *requests) ReadDir(_ <-chan struct{}, in *fuse.ReadIn, out *fuse.DirEntr
 	}
 	list, ok := c.listings[in.Fh]
 	if !ok || in.Offset == 0 {
-		entries, err := os.ReadDir(n.at())
+		entries, err := fs.ReadDir(c.share.dir.FS(), n.at())
 		if err != nil {
 			return toStatus(err)
 		}

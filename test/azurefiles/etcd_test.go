@@ -2,6 +2,7 @@ package azurefiles
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net"
@@ -185,7 +186,7 @@ func (e *etcd) acknowledged(enough int64, then func()) map[string]bool {
 	return keys
 }
 
-// lost returns how many of the keys are not there.
+// lost returns how many of the keys that were acknowledged are not there.
 func (e *etcd) lost(keys map[string]bool) int {
 	e.t.Helper()
 	ctx, cancel := context.WithTimeout(e.t.Context(), patience)
@@ -194,10 +195,14 @@ func (e *etcd) lost(keys map[string]bool) int {
 	if err != nil {
 		e.fail("list keys: %v", err)
 	}
-	missing := len(keys)
+	there := map[string]bool{}
 	for _, kv := range answer.Kvs {
-		if keys[string(kv.Key)] {
-			missing--
+		there[string(kv.Key)] = true
+	}
+	missing := 0
+	for key, acknowledged := range keys {
+		if acknowledged && !there[key] {
+			missing++
 		}
 	}
 	return missing
@@ -290,39 +295,46 @@ func TestEtcdTwice(t *testing.T) {
 
 // TestEtcdFence: a machine is frozen, another takes over, the first thaws. If
 // its handles were closed by force and the directory was renamed before, it
-// acknowledges nothing any more; if not, it does, and that write is lost.
+// acknowledges nothing any more, even if it opens by itself what was closed. If
+// not, the control, it does, and something that was acknowledged is lost.
 func TestEtcdFence(t *testing.T) {
-	for name, fence := range map[string]bool{"fenced": true, "not fenced": false} {
+	for name, c := range map[string]struct{ fence, reopen bool }{
+		"fenced":             {fence: true},
+		"fenced, it reopens": {fence: true, reopen: true},
+		"not fenced":         {},
+	} {
 		t.Run(name, func(t *testing.T) {
 			s := newScene(t, Options{BreakTimeout: 100 * time.Millisecond})
-			frozen, a := s.mount(MountOptions{Client: "a"})
-			_, b := s.mount(MountOptions{Client: "b"})
-			first := startEtcd(t, layouts[0].flags(a, "")...)
+			a, old := s.mount(MountOptions{Client: "a", Reopen: c.reopen})
+			b, at := s.mount(MountOptions{Client: "b"})
+			first := startEtcd(t, "--data-dir="+old+"/epoch-1")
 			first.mustCome()
-			keys := map[string]bool{"http-1": true}
+			keys := map[string]bool{"http-1": true, "http-2": true}
 			s.must(first.put(t.Context(), "http-1"))
-			frozen.Freeze()
-			if fence {
-				s.CloseHandles("/data", true)
-				s.must(os.Rename(b+"/data", b+"/sealed"))
-				s.must(os.Rename(b+"/sealed", b+"/data")) // the fence holds whatever comes after it
+			a.Freeze()
+			epoch := "/epoch-1"
+			if c.fence {
+				s.CloseHandles(epoch, true)
+				s.must(os.Rename(at+epoch, at+"/epoch-2"))
+				epoch = "/epoch-2"
 			}
-			second := startEtcd(t, layouts[0].flags(b, "")...)
+			second := startEtcd(t, "--data-dir="+at+epoch)
 			second.mustCome()
 			s.must(second.put(t.Context(), "http-2"))
-			frozen.Thaw()
+			a.Thaw()
 			late := first.put(t.Context(), "http-late")
-			t.Logf("the write after the thaw: %v", late)
-			if (late != nil) != fence {
-				t.Errorf("a write was acknowledged after the take-over: %v, want %v", late == nil, !fence)
+			if (late != nil) != c.fence {
+				t.Errorf("a write after the take-over: %v", late)
 			}
-			if fence {
-				s.must(second.put(t.Context(), "http-3"))
-				keys["http-2"], keys["http-3"] = true, true
-				if n := second.lost(keys); n > 0 {
-					t.Errorf("%d acknowledged writes are lost", n)
-				}
+			keys["http-late"] = late == nil
+			s.must(errors.Join(a.Kill(), b.Kill()))
+			_, at = s.mount(MountOptions{Client: "c"})
+			third := startEtcd(t, "--data-dir="+at+epoch)
+			came := third.come()
+			if kept := came && third.lost(keys) == 0; kept != c.fence {
+				t.Errorf("all that was acknowledged is there: %v, want %v", kept, c.fence)
 			}
+			t.Logf("the write after the take-over: %v; the next etcd starts: %v", late, came)
 		})
 	}
 }

@@ -1,7 +1,6 @@
 package azurefiles
 
 import (
-	"os"
 	"time"
 
 	"github.com/hanwen/go-fuse/v2/fuse"
@@ -56,7 +55,7 @@ func (c *requests) SetAttr(_ <-chan struct{}, in *fuse.SetAttrIn, out *fuse.Attr
 		status = toStatus(n.resize(c.Client, int64(size)))
 	}
 	if written, ok := in.GetMTime(); ok && status.Ok() && !n.gone {
-		status = toStatus(os.Chtimes(n.at(), written, written))
+		status = toStatus(c.share.dir.Chtimes(n.at(), written, written))
 		n.written = time.Time{}
 	}
 	if status.Ok() {

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"io/fs"
 	"os"
-	"path/filepath"
 
 	"github.com/hanwen/go-fuse/v2/fuse"
 	"golang.org/x/sys/unix"
@@ -63,20 +62,20 @@ func (c *requests) Forget(id, count uint64) {
 
 // make makes a file or directory and answers with it.
 func (c *Client) make(dir *node, name string, isDir bool, out *fuse.EntryOut) (*node, fuse.Status) {
-	at := filepath.Join(dir.at(), name)
+	at, root := dir.child(name), c.share.dir
 	var err error
 	if isDir {
-		err = os.Mkdir(at, 0o777)
+		err = root.Mkdir(at, 0o777)
 	} else {
 		var f *os.File
-		if f, err = os.OpenFile(at, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o666); err == nil {
+		if f, err = root.OpenFile(at, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o666); err == nil {
 			err = f.Close()
 		}
 	}
 	if err != nil {
 		return nil, toStatus(err)
 	}
-	if err := os.Chmod(at, 0o777); err != nil { // whatever the umask says
+	if err := root.Chmod(at, 0o777); err != nil { // whatever the umask says
 		return nil, toStatus(err)
 	}
 	n, err := dir.find(name)
@@ -160,7 +159,7 @@ func (c *requests) Unlink(_ <-chan struct{}, in *fuse.InHeader, name string) fus
 	if c.share.blocked(func() *handle { return n.openElsewhere(c.Client) }) {
 		return fuse.EACCES
 	}
-	if err := unix.Unlink(n.at()); err != nil {
+	if err := c.share.dir.Remove(n.at()); err != nil {
 		return toStatus(err)
 	}
 	n.remove()
@@ -183,7 +182,7 @@ func (c *requests) Rmdir(_ <-chan struct{}, in *fuse.InHeader, name string) fuse
 	if n.isDir && c.share.blocked(n.busy) {
 		return fuse.Status(unix.ENOTEMPTY)
 	}
-	if err := unix.Rmdir(n.at()); err != nil {
+	if err := c.share.dir.Remove(n.at()); err != nil {
 		return toStatus(err)
 	}
 	n.remove()
@@ -222,7 +221,7 @@ func (c *requests) Rename(_ <-chan struct{}, in *fuse.RenameIn, name, newName st
 	if n.isDir && c.share.blocked(n.busy) {
 		return fuse.EACCES
 	}
-	if err := unix.Rename(n.at(), filepath.Join(newDir.at(), newName)); err != nil {
+	if err := c.share.dir.Rename(n.at(), newDir.child(newName)); err != nil {
 		return toStatus(err)
 	}
 	if target != nil {
@@ -239,8 +238,8 @@ func (c *requests) StatFs(_ <-chan struct{}, in *fuse.InHeader, out *fuse.Statfs
 	if !status.Ok() {
 		return status
 	}
-	var disk unix.Statfs_t
-	if err := unix.Statfs(c.share.dir, &disk); err != nil {
+	disk, err := c.share.disk()
+	if err != nil {
 		return toStatus(err)
 	}
 	const block = 4096
@@ -257,4 +256,14 @@ func (c *requests) StatFs(_ <-chan struct{}, in *fuse.InHeader, out *fuse.Statfs
 	}
 	out.Bavail = out.Bfree
 	return fuse.OK
+}
+
+// disk tells of the server's disk.
+func (s *Share) disk() (disk unix.Statfs_t, err error) {
+	f, err := s.dir.Open(".")
+	if err != nil {
+		return disk, err
+	}
+	defer f.Close()
+	return disk, unix.Fstatfs(int(f.Fd()), &disk)
 }

@@ -1,6 +1,7 @@
 package azurefiles
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -54,7 +55,7 @@ func inode(info fs.FileInfo) uint64 { return info.Sys().(*syscall.Stat_t).Ino }
 
 // find returns the node of a name in a directory, as the directory is now.
 func (n *node) find(name string) (*node, error) {
-	info, err := os.Lstat(filepath.Join(n.at(), name))
+	info, err := n.share.dir.Lstat(n.child(name))
 	if err != nil {
 		return nil, err
 	}
@@ -119,8 +120,11 @@ func (n *node) path() string {
 	return filepath.Join(n.parent.path(), n.name)
 }
 
-// at is where the node is on the server.
-func (n *node) at() string { return filepath.Join(n.share.dir, n.path()) }
+// at is where the node is in the share's directory.
+func (n *node) at() string { return filepath.Join(".", n.path()) }
+
+// child is where a name of the node is in the share's directory.
+func (n *node) child(name string) string { return filepath.Join(n.at(), name) }
 
 // below reports whether the node is a directory, or in it at any depth.
 func (n *node) below(dir *node) bool {
@@ -152,7 +156,7 @@ func (n *node) info() (fs.FileInfo, error) {
 	if n.gone {
 		return nil, unix.ENOENT
 	}
-	return os.Lstat(n.at())
+	return n.share.dir.Lstat(n.at())
 }
 
 // open opens the server's file, unless it is.
@@ -161,7 +165,7 @@ func (n *node) open() (err error) {
 		return unix.ENOENT
 	}
 	if n.file == nil {
-		n.file, err = os.OpenFile(n.at(), os.O_RDWR, 0)
+		n.file, err = n.share.dir.OpenFile(n.at(), os.O_RDWR, 0)
 	}
 	return err
 }
@@ -205,12 +209,7 @@ func (n *node) resize(c *Client, size int64) error {
 	if err := n.share.room(size - info.Size()); err != nil {
 		return err
 	}
-	if n.file != nil {
-		err = n.file.Truncate(size)
-	} else {
-		err = os.Truncate(n.at(), size)
-	}
-	if err != nil {
+	if err := n.truncate(size); err != nil {
 		return err
 	}
 	if cache := n.caches[c]; cache != nil {
@@ -218,6 +217,18 @@ func (n *node) resize(c *Client, size int64) error {
 	}
 	n.touch()
 	return nil
+}
+
+// truncate sets the size of the server's file, which need not be open.
+func (n *node) truncate(size int64) error {
+	if n.file != nil {
+		return n.file.Truncate(size)
+	}
+	f, err := n.share.dir.OpenFile(n.at(), os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Truncate(size), f.Close())
 }
 
 // size is how long the file is for a client.

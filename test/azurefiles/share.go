@@ -1,10 +1,10 @@
 package azurefiles
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"sync"
 	"time"
 
@@ -24,7 +24,7 @@ type Options struct {
 
 // Share is a file share. All its methods can be called at any time.
 type Share struct {
-	dir     string
+	dir     *os.Root
 	options Options
 
 	mu sync.Mutex
@@ -38,22 +38,30 @@ type Share struct {
 	fault  Fault
 }
 
-// New returns a share that keeps its files in a directory.
+// New returns a share that keeps its files in a directory, over which it can
+// itself be mounted. It must be closed.
 func New(dir string, options Options) (*Share, error) {
 	if options.BreakTimeout == 0 {
 		options.BreakTimeout = time.Second
 	}
-	s := &Share{
-		dir: dir, options: options, wake: make(chan struct{}),
-		nodes: map[uint64]*node{}, inodes: map[uint64]*node{},
-	}
-	info, err := os.Stat(dir)
+	root, err := os.OpenRoot(dir)
 	if err != nil {
 		return nil, fmt.Errorf("share: %w", err)
+	}
+	s := &Share{
+		dir: root, options: options, wake: make(chan struct{}),
+		nodes: map[uint64]*node{}, inodes: map[uint64]*node{},
+	}
+	info, err := root.Stat(".")
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("share: %w", err), root.Close())
 	}
 	s.root = s.newNode(inode(info), true) // the first is what FUSE wants the root to be: 1
 	return s, nil
 }
+
+// Close lets go of the directory. All clients must have ended.
+func (s *Share) Close() error { return s.dir.Close() }
 
 // changed wakes all who wait for the share.
 func (s *Share) changed() {
@@ -97,7 +105,7 @@ func (s *Share) room(more int64) error {
 
 // used returns the bytes of all files.
 func (s *Share) used() (total int64, err error) {
-	err = filepath.WalkDir(s.dir, func(_ string, entry fs.DirEntry, err error) error {
+	err = fs.WalkDir(s.dir.FS(), ".", func(_ string, entry fs.DirEntry, err error) error {
 		if err != nil || !entry.Type().IsRegular() {
 			return err
 		}

@@ -30,6 +30,11 @@ func newScene(t *testing.T, options Options) *scene {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
 	return &scene{s, t, dir}
 }
 
