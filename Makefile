@@ -54,7 +54,7 @@ test: unit fuzz e2e ## Run all tests, end to end ones included (needs root)
 
 .PHONY: unit
 unit: deps ## Run the unit tests with the race detector
-	CGO_ENABLED=1 $(GO) test -race -timeout 20m $(shell $(GO) list ./... | grep -v /test/)
+	CGO_ENABLED=1 $(GO) test -race -timeout 20m $(shell $(GO) list ./... | grep -v /test/) ./test/azurefiles
 
 .PHONY: fuzz
 fuzz: deps ## Run every fuzz target for FUZZTIME, 30s each

@@ -30,9 +30,11 @@ type Client struct {
 	dir     string
 	server  *fuse.Server
 	served  chan struct{} // closed when no request is being served any more
+	device  uint64        // of the mount, by which the kernel knows the connection
 
 	// These belong to share.mu:
 
+	detached bool // from the directory
 	handles  map[uint64]*handle
 	listings map[uint64][]os.DirEntry // of directories that are open
 	frozen   bool
@@ -67,9 +69,32 @@ func (s *Share) Mount(dir string, options MountOptions) (*Client, error) {
 		c.server.Serve()
 	}()
 	if err := c.server.WaitMount(); err != nil {
-		return nil, errors.Join(fmt.Errorf("mount share at %s: %w", dir, err), c.Kill())
+		return nil, fmt.Errorf("mount share at %s: %w", dir, err)
 	}
+	var stat unix.Stat_t
+	if err := unix.Stat(dir, &stat); err != nil {
+		return nil, errors.Join(fmt.Errorf("look at share at %s: %w", dir, err), unix.Unmount(dir, unix.MNT_DETACH))
+	}
+	c.device = stat.Dev
 	return c, nil
+}
+
+// Detach takes the mount away from its directory, and leaves it to those who
+// have it open or mounted elsewhere, as containers have. So the next client can
+// be mounted there before this one is killed.
+func (c *Client) Detach() error {
+	s := c.share
+	s.mu.Lock()
+	done := c.detached
+	c.detached = true
+	s.mu.Unlock()
+	if done {
+		return nil
+	}
+	if err := unix.Unmount(c.dir, unix.MNT_DETACH); err != nil {
+		return fmt.Errorf("detach share from %s: %w", c.dir, err)
+	}
+	return nil
 }
 
 // Unmount is the orderly end of a client: what was written is on the server.
@@ -80,6 +105,9 @@ func (c *Client) Unmount() error {
 	}
 	<-c.served
 	c.end()
+	c.share.mu.Lock()
+	defer c.share.mu.Unlock()
+	c.detached = true
 	return nil
 }
 
@@ -90,14 +118,27 @@ func (c *Client) Kill() error {
 	if !c.end() {
 		return nil
 	}
-	// Forced, it ends all requests first; detached, it is gone from the
-	// directory even while files are open.
-	err := unix.Unmount(c.dir, unix.MNT_FORCE|unix.MNT_DETACH)
-	if err != nil {
-		return fmt.Errorf("unmount share at %s: %w", c.dir, err)
+	err := errors.Join(c.abort(), c.Detach())
+	if err == nil {
+		<-c.served
 	}
-	<-c.served
-	return nil
+	return err
+}
+
+// abort has the kernel end all requests, and whatever comes after them, for all
+// who have the mount.
+func (c *Client) abort() (err error) {
+	dir, err := os.MkdirTemp("", "fusectl-")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.Remove(dir)) }()
+	if err := unix.Mount("fusectl", dir, "fusectl", 0, ""); err != nil {
+		return fmt.Errorf("mount control of FUSE: %w", err)
+	}
+	defer func() { err = errors.Join(err, unix.Unmount(dir, unix.MNT_DETACH)) }()
+	connection := fmt.Sprint(unix.Minor(c.device))
+	return os.WriteFile(filepath.Join(dir, connection, "abort"), []byte("1"), 0)
 }
 
 // end forgets all that the client had in memory, and reports whether that is news.

@@ -124,10 +124,11 @@ func (c *requests) Write(_ <-chan struct{}, in *fuse.WriteIn, data []byte) (uint
 		return 0, fuse.EACCES
 	}
 	if n.lease != c.Client || in.Flags&unix.O_DIRECT != 0 {
-		if err := n.sync(c.Client); err != nil {
-			return 0, toStatus(err)
+		err := n.writeBack(c.Client)
+		if err == nil {
+			err = n.put(c.Client, data, at)
 		}
-		if err := n.put(c.Client, data, at); err != nil {
+		if err != nil {
 			return 0, toStatus(err)
 		}
 		return uint32(len(data)), fuse.OK

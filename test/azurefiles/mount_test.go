@@ -13,28 +13,38 @@ import (
 )
 
 // TestOverItself: a share mounted over its own directory stands where a plain
-// directory stood, one client after the other; what holds on to an old client
-// never meets the new one.
+// directory stood, one client after the other, and at no moment is there none.
+// What holds on to an old client, as a container does, never meets the new one.
 func TestOverItself(t *testing.T) {
 	s := newScene(t, Options{})
 	s.must(os.WriteFile(filepath.Join(s.dir, "before"), []byte("1"), 0o644))
 	first, err := s.Mount(s.dir, MountOptions{Client: "first"})
 	s.must(err)
-	f := s.open(s.dir, "before", os.O_RDWR)
+	defer first.Kill()
+	container := t.TempDir()
+	s.must(unix.Mount(s.dir, container, "", unix.MS_BIND, ""))
+	defer unix.Unmount(container, unix.MNT_DETACH)
+	f := s.open(container, "before", os.O_RDWR)
 	s.write(f, "2", 0)
 	s.must(f.Sync())
-	s.write(f, "lost", 0)
-	s.must(first.Kill())
-	s.wantDurable("before", "2")
+
+	first.Freeze()
+	s.must(first.Detach())
 	second, err := s.Mount(s.dir, MountOptions{Client: "second"})
 	s.must(err)
 	defer second.Kill()
+	first.Thaw()
+	s.write(f, "lost", 0)
+	s.must(first.Kill())
+	_, err = f.WriteAt([]byte("x"), 0)
+	s.want("write through the first", err, unix.ENOTCONN)
+	_, err = os.Open(filepath.Join(container, "before"))
+	s.want("open through the first", err, unix.ENOTCONN)
 	if got, err := os.ReadFile(filepath.Join(s.dir, "before")); err != nil || string(got) != "2" {
 		t.Errorf("the second client reads %q, %v", got, err)
 	}
-	_, err = f.WriteAt([]byte("x"), 0)
-	s.want("write through the first", err, unix.ENOTCONN)
 	s.must(second.Unmount())
+	s.wantDurable("before", "2")
 }
 
 // TestMappedOwners: container groups have their users in a namespace of their

@@ -63,6 +63,10 @@ func (n *node) find(name string) (*node, error) {
 		return nil, unix.EOPNOTSUPP
 	}
 	found := n.share.inodes[inode(info)]
+	if found != nil && found.isDir != info.IsDir() { // somebody has removed that one in the directory
+		found.remove()
+		found = nil
+	}
 	if found == nil {
 		found = n.share.newNode(inode(info), info.IsDir())
 	}
