@@ -36,12 +36,13 @@ func seeded(t *testing.T) *rand.Rand {
 
 // etcd is a process of the etcd that clusters have.
 type etcd struct {
-	t      *testing.T
-	cmd    *exec.Cmd
-	log    string
-	url    string
-	ended  chan struct{}
-	client *clientv3.Client
+	t        *testing.T
+	patience time.Duration // for an answer
+	cmd      *exec.Cmd
+	log      string
+	url      string
+	ended    chan struct{}
+	client   *clientv3.Client
 }
 
 // startEtcd starts it; it may not come up.
@@ -51,31 +52,37 @@ func startEtcd(t *testing.T, flags ...string) *etcd {
 	if bin == "" {
 		t.Skip("NOT TESTED: FRANKENETES_BIN does not say where hyperkube is")
 	}
-	e := &etcd{t: t, url: "http://" + freeAddress(t), ended: make(chan struct{})}
-	log, err := os.CreateTemp(t.TempDir(), "etcd-*.log")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer log.Close()
-	e.log = log.Name()
+	e := &etcd{t: t, patience: patience, url: "http://" + freeAddress(t)}
 	peer := "http://" + freeAddress(t)
-	e.cmd = &exec.Cmd{Path: filepath.Join(bin, "hyperkube"), Stdout: log, Stderr: log, Args: append([]string{
+	e.start(&exec.Cmd{Path: filepath.Join(bin, "hyperkube"), Args: append([]string{
 		"etcd", "--name=etcd", "--listen-client-urls=" + e.url, "--advertise-client-urls=" + e.url,
 		"--listen-peer-urls=" + peer, "--initial-advertise-peer-urls=" + peer, "--initial-cluster=etcd=" + peer,
-	}, flags...)}
-	if err := e.cmd.Start(); err != nil {
-		t.Fatal(err)
+	}, flags...)})
+	return e
+}
+
+// start starts the process until the test ends, and a client of its etcd.
+func (e *etcd) start(cmd *exec.Cmd) {
+	e.t.Helper()
+	log, err := os.CreateTemp(e.t.TempDir(), "etcd-*.log")
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	defer log.Close()
+	e.cmd, e.log, e.ended = cmd, log.Name(), make(chan struct{})
+	cmd.Stdout, cmd.Stderr = log, log
+	e.client, err = clientv3.New(clientv3.Config{Endpoints: []string{e.url}})
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		e.t.Fatal(err)
 	}
 	go func() {
 		defer close(e.ended)
-		_ = e.cmd.Wait()
+		_ = cmd.Wait()
 	}()
-	e.client, err = clientv3.New(clientv3.Config{Endpoints: []string{e.url}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(e.kill)
-	return e
+	e.t.Cleanup(e.kill)
 }
 
 // kill ends the process, and returns when it has ended.
@@ -98,7 +105,7 @@ func freeAddress(t *testing.T) string {
 // come waits until it answers, and reports false if it has ended instead.
 func (e *etcd) come() bool {
 	e.t.Helper()
-	ctx, cancel := context.WithTimeout(e.t.Context(), patience)
+	ctx, cancel := context.WithTimeout(e.t.Context(), e.patience)
 	defer cancel()
 	go func() {
 		select {
@@ -147,7 +154,7 @@ func (e *etcd) said(words string) bool {
 
 // put writes a key, if it can before too long.
 func (e *etcd) put(ctx context.Context, key string) error {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, e.patience)
 	defer cancel()
 	_, err := e.client.Put(ctx, key, "value of "+key)
 	return err
@@ -200,7 +207,7 @@ func (e *etcd) acknowledged(enough int64, then func()) map[string]bool {
 // lost returns how many of the keys that were acknowledged are not there.
 func (e *etcd) lost(keys map[string]bool) int {
 	e.t.Helper()
-	ctx, cancel := context.WithTimeout(e.t.Context(), patience)
+	ctx, cancel := context.WithTimeout(e.t.Context(), e.patience)
 	defer cancel()
 	answer, err := e.client.Get(ctx, "http", clientv3.WithPrefix(), clientv3.WithKeysOnly())
 	if err != nil {
@@ -370,7 +377,7 @@ func TestEtcdFailedSync(t *testing.T) {
 	})
 	select {
 	case <-e.ended:
-	case <-time.After(patience):
+	case <-time.After(e.patience):
 		e.fail("it goes on after a failed sync")
 	}
 	s.SetFault(nil)

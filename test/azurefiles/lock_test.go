@@ -163,6 +163,12 @@ func TestCloseHandles(t *testing.T) {
 	s.want("sync after the thaw", f.Sync(), unix.EBADF)
 	_, err = os.OpenFile(f.Name(), os.O_RDWR, 0)
 	s.want("open by the path of old", err, unix.ENOENT)
+	s.must(fb.Close())
+	again := s.open(at, "sealed-1/wal", os.O_RDWR)
+	s.must(again.Sync())
+	if got := s.read(again); got != "acknowledged" {
+		t.Errorf("the first client reads %q", got)
+	}
 	s.wantDurable("sealed-1/wal", "acknowledged")
 }
 

@@ -12,8 +12,9 @@ import (
 // scene is a share and the directory that it is kept in.
 type scene struct {
 	*Share
-	t   *testing.T
-	dir string
+	t       *testing.T
+	dir     string
+	clients []*Client
 }
 
 // newScene makes a share, or says loudly that nothing is tested.
@@ -35,7 +36,7 @@ func newScene(t *testing.T, options Options) *scene {
 			t.Error(err)
 		}
 	})
-	return &scene{s, t, dir}
+	return &scene{Share: s, t: t, dir: dir}
 }
 
 // mount mounts the share for a client of its own until the test ends.
@@ -49,6 +50,7 @@ func (s *scene) mount(options MountOptions) (*Client, string) {
 	if err != nil {
 		s.t.Fatal(err)
 	}
+	s.clients = append(s.clients, c)
 	s.t.Cleanup(func() {
 		if err := errors.Join(c.Kill(), os.Remove(at)); err != nil {
 			s.t.Error(err)
@@ -64,7 +66,12 @@ func (s *scene) open(at, name string, flags int) *os.File {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	s.t.Cleanup(func() { f.Close() })
+	s.t.Cleanup(func() {
+		for _, c := range s.clients {
+			c.Thaw() // or the file could not be closed
+		}
+		f.Close()
+	})
 	return f
 }
 
