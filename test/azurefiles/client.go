@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log"
 	"os"
 	"path/filepath"
@@ -126,8 +127,13 @@ func (c *Client) Kill() error {
 }
 
 // abort has the kernel end all requests, and whatever comes after them, for all
-// who have the mount.
+// who have the mount, if anybody has.
 func (c *Client) abort() (err error) {
+	select {
+	case <-c.served: // what was its connection may be another's
+		return nil
+	default:
+	}
 	dir, err := os.MkdirTemp("", "fusectl-")
 	if err != nil {
 		return err
@@ -138,7 +144,11 @@ func (c *Client) abort() (err error) {
 	}
 	defer func() { err = errors.Join(err, unix.Unmount(dir, unix.MNT_DETACH)) }()
 	connection := fmt.Sprint(unix.Minor(c.device))
-	return os.WriteFile(filepath.Join(dir, connection, "abort"), []byte("1"), 0)
+	err = os.WriteFile(filepath.Join(dir, connection, "abort"), []byte("1"), 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = nil
+	}
+	return err
 }
 
 // end forgets all that the client had in memory, and reports whether that is news.

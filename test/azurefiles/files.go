@@ -90,15 +90,15 @@ func (c *requests) Read(_ <-chan struct{}, in *fuse.ReadIn, buf []byte) (fuse.Re
 	if !status.Ok() {
 		return nil, status
 	}
+	at := int64(in.Offset)
+	if status := h.may(at, at+int64(len(buf)), false); !status.Ok() {
+		return nil, status
+	}
 	info, err := n.info()
 	if err != nil {
 		return nil, toStatus(err)
 	}
-	at := int64(in.Offset)
 	buf = buf[:max(0, min(int64(len(buf)), n.size(c.Client, info)-at))]
-	if n.refuses(h, at, at+int64(len(buf)), false) {
-		return nil, fuse.EACCES
-	}
 	clear(buf)
 	if _, err := n.file.ReadAt(buf[:max(0, min(int64(len(buf)), info.Size()-at))], at); err != nil {
 		return nil, toStatus(err)
@@ -120,8 +120,8 @@ func (c *requests) Write(_ <-chan struct{}, in *fuse.WriteIn, data []byte) (uint
 		return 0, status
 	}
 	at := int64(in.Offset)
-	if n.refuses(h, at, at+int64(len(data)), true) {
-		return 0, fuse.EACCES
+	if status := h.may(at, at+int64(len(data)), true); !status.Ok() {
+		return 0, status
 	}
 	if n.lease != c.Client || in.Flags&unix.O_DIRECT != 0 {
 		err := n.writeBack(c.Client)

@@ -39,19 +39,30 @@ func (n *node) conflict(want *lock) *lock {
 	return nil
 }
 
-// refuses reports whether a lock forbids a handle to read or write.
-func (n *node) refuses(h *handle, from, to int64, write bool) bool {
+// refuses returns whose lock forbids a handle to read or write, if any does.
+func (n *node) refuses(h *handle, from, to int64, write bool) *handle {
 	for _, l := range n.locks {
 		switch {
 		case !l.overlaps(from, to), l.hides(h.client):
 		case l.local && h.client.options.NoBRL: // such locks bind only those who ask
 		case l.shared && write: // binds even who has it
-			return true
+			return l.handle
 		case !l.shared && l.handle != h:
-			return true
+			return l.handle
 		}
 	}
-	return false
+	return nil
+}
+
+// may asks whether a handle may read or write, as far as locks go.
+func (h *handle) may(from, to int64, write bool) fuse.Status {
+	if h.client.share.blocked(func() *handle { return h.node.refuses(h, from, to, write) }) {
+		return fuse.EACCES
+	}
+	if h.closed || h.client.dead { // while it waited
+		return fuse.EBADF
+	}
+	return fuse.OK
 }
 
 // serverRefuses reports whether the server has a lock that forbids a client to
@@ -127,9 +138,12 @@ func (c *Client) setLock(cancel <-chan struct{}, in *fuse.LkIn, wait bool) fuse.
 		if !c.share.wait(cancel) {
 			return fuse.EINTR
 		}
-		if status := c.thawed(); !status.Ok() || h.closed {
+		if !c.thawed().Ok() {
 			return fuse.EBADF
 		}
+	}
+	if h.closed || c.dead { // while it waited
+		return fuse.EBADF
 	}
 	n.locks = slices.DeleteFunc(n.locks, func(l *lock) bool {
 		return l.handle == h && l.from >= want.from && l.to <= want.to

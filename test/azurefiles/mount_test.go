@@ -45,6 +45,11 @@ func TestOverItself(t *testing.T) {
 	}
 	s.must(second.Unmount())
 	s.wantDurable("before", "2")
+
+	third, err := s.Mount(s.dir, MountOptions{Client: "third"})
+	s.must(err)
+	s.must(third.Detach()) // nobody has it any more
+	s.must(third.Kill())
 }
 
 // TestMappedOwners: container groups have their users in a namespace of their
