@@ -69,10 +69,10 @@ e2e: build suite $(TEST_PLUGINS) $(BIN)/test/metrics-server/metrics-server ## Ru
 		$(GO) test -count=1 -p 1 -timeout 30m -v ./test/...
 
 .PHONY: crash
-crash: build ## Kill whatever runs container groups, and look for what was lost (needs root; SEED=, ROUNDS=)
+crash: build ## Kill whatever runs container groups and etcd, and look for what was lost (needs root; SEED=, ROUNDS=)
 	$(SUDO) env PATH="$$PATH" GOFLAGS=$(GOFLAGS) CGO_ENABLED=0 FRANKENETES_BIN=$(abspath $(BIN)) \
 		FRANKENETES_SEED=$(SEED) FRANKENETES_ROUNDS=$(ROUNDS) \
-		$(GO) test -count=1 -timeout 60m -v -run '^Test(Crash|FirstStartKilled)$$' ./test/cloud
+		$(GO) test -count=1 -p 1 -timeout 60m -v -run '^Test(NothingAcknowledgedIsLost|Controls|Crash|FirstStartKilled)$$' ./test/durability ./test/cloud
 
 .PHONY: test-smb
 test-smb: build ## Compare the tests' Azure file share with a real SMB share (needs root, 1.5 GB and ten minutes)

@@ -78,7 +78,8 @@ func judge(all []operation, f final) []string {
 // judgeKeys looks at keys that have one writer each, whose values only grow,
 // and at keys that were deleted for good.
 func judgeKeys(all []operation, f final) (wrong []string) {
-	acked, asked, deleted := map[string]int{}, map[string]int{}, map[string]bool{}
+	acked, asked := map[string]int{}, map[string]int{}
+	deleted, mayBe := map[string]bool{}, map[string]bool{}
 	for _, o := range all {
 		switch {
 		case o.kind == "put":
@@ -86,12 +87,13 @@ func judgeKeys(all []operation, f final) (wrong []string) {
 			if o.outcome == done {
 				acked[o.key] = max(acked[o.key], o.value)
 			}
-		case o.kind == "delete" && o.outcome == done:
-			deleted[o.key] = true
+		case o.kind == "delete":
+			deleted[o.key] = o.outcome == done
+			mayBe[o.key] = o.outcome != refused
 		}
 	}
 	for key, value := range acked {
-		if got := f.values[key]; !deleted[key] && got < value {
+		if got := f.values[key]; !mayBe[key] && got < value {
 			wrong = append(wrong, fmt.Sprintf("%s: %d was acknowledged, there is %d", key, value, got))
 		}
 	}
