@@ -128,7 +128,7 @@ func (l *lab) guest(script string) *etcd {
 	e := &etcd{t: l.t, patience: guestPatience, url: "http://" + address}
 	e.start(l.inside("qemu-system-x86_64", "-accel", "tcg", "-cpu", "max", "-m", "2048", "-smp", "2",
 		"-nodefaults", "-no-reboot", "-display", "none", "-serial", "stdio",
-		"-kernel", "/vmlinuz", "-initrd", "/initramfs", "-append", "console=ttyS0 quiet panic=-1 smbport="+l.port,
+		"-kernel", "/guest-kernel", "-initrd", "/guest-initramfs", "-append", "console=ttyS0 quiet panic=-1 smbport="+l.port,
 		"-netdev", "user,id=net,hostfwd=tcp:"+address+"-:2379", "-device", "virtio-net-pci,netdev=net,romfile="))
 	return e
 }
