@@ -75,7 +75,8 @@ crash: build ## Kill whatever runs container groups and etcd, and look for what 
 		$(GO) test -count=1 -p 1 -timeout 60m -v -run '^Test(NothingAcknowledgedIsLost|Controls|Crash|FirstStartKilled)$$' ./test/durability ./test/cloud
 
 .PHONY: test-smb
-test-smb: build ## Compare the tests' Azure file share with a real SMB share (needs root, 1.5 GB and ten minutes)
+test-smb: build ## Compare the tests' Azure file share with a real SMB share (needs root, 1.5 GB and 15 minutes)
+	@mkdir -p $(BIN)/smb
 	CGO_ENABLED=0 $(GO) test -c -o $(BIN)/smb/azurefiles.test ./test/azurefiles
 	$(SUDO) hack/smb $(BIN)/smb $(BIN) $(BIN)/smb/azurefiles.test
 	$(SUDO) env PATH="$$PATH" GOFLAGS=$(GOFLAGS) CGO_ENABLED=0 FRANKENETES_SMB=$(abspath $(BIN))/smb/root \

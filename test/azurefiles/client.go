@@ -226,7 +226,7 @@ func (c *Client) enter(name string, id uint64) (*node, fuse.Status) {
 	status := c.thawed()
 	n := s.nodes[id]
 	if n == nil || !status.Ok() {
-		return n, cmpStatus(status, fuse.Status(unix.ESTALE))
+		return n, failed(status, fuse.Status(unix.ESTALE))
 	}
 	if s.fault == nil {
 		return n, fuse.OK
@@ -241,8 +241,8 @@ func (c *Client) enter(name string, id uint64) (*node, fuse.Status) {
 	return n, toStatus(err)
 }
 
-// cmpStatus returns the first that is not OK.
-func cmpStatus(a, b fuse.Status) fuse.Status {
+// failed returns the first of two that is not OK.
+func failed(a, b fuse.Status) fuse.Status {
 	if a.Ok() {
 		return b
 	}
