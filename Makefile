@@ -56,7 +56,7 @@ test: unit fuzz e2e ## Run all tests, end to end ones included (needs root)
 
 .PHONY: unit
 unit: deps ## Run the unit tests with the race detector
-	CGO_ENABLED=1 $(GO) test -race -timeout 20m $(shell $(GO) list ./... | grep -v /test/)
+	CGO_ENABLED=1 $(GO) test -race -timeout 20m $(shell $(GO) list ./... | grep -v /test/) ./test/azurefiles
 
 .PHONY: fuzz
 fuzz: deps ## Run every fuzz target for FUZZTIME, 30s each
@@ -69,10 +69,18 @@ e2e: build suite $(TEST_PLUGINS) $(BIN)/test/metrics-server/metrics-server ## Ru
 		$(GO) test -count=1 -p 1 -timeout 30m -v ./test/...
 
 .PHONY: crash
-crash: build ## Kill whatever runs container groups, and look for what was lost (needs root; SEED=, ROUNDS=)
+crash: build ## Kill whatever runs container groups and etcd, and look for what was lost (needs root; SEED=, ROUNDS=)
 	$(SUDO) env PATH="$$PATH" GOFLAGS=$(GOFLAGS) CGO_ENABLED=0 FRANKENETES_BIN=$(abspath $(BIN)) \
 		FRANKENETES_SEED=$(SEED) FRANKENETES_ROUNDS=$(ROUNDS) \
-		$(GO) test -count=1 -timeout 60m -v -run '^Test(Crash|FirstStartKilled)$$' ./test/cloud
+		$(GO) test -count=1 -p 1 -timeout 60m -v -run '^Test(NothingAcknowledgedIsLost|Controls|Crash|FirstStartKilled)$$' ./test/durability ./test/cloud
+
+.PHONY: test-smb
+test-smb: build ## Compare the tests' Azure file share with a real SMB share (needs root, 1.5 GB and 15 minutes)
+	@mkdir -p $(BIN)/smb
+	CGO_ENABLED=0 $(GO) test -c -o $(BIN)/smb/azurefiles.test ./test/azurefiles
+	$(SUDO) hack/smb $(BIN)/smb $(BIN) $(BIN)/smb/azurefiles.test
+	$(SUDO) env PATH="$$PATH" GOFLAGS=$(GOFLAGS) CGO_ENABLED=0 FRANKENETES_SMB=$(abspath $(BIN))/smb/root \
+		$(GO) test -count=1 -timeout 60m -v -run '^TestSMB' ./test/azurefiles
 
 .PHONY: figures
 figures: build ## Measure cloud and pods, write docs/figures.md (needs root, 15 minutes, a quiet machine)

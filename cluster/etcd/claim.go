@@ -28,6 +28,9 @@ var ErrSuperseded = errors.New("a later start of this cluster's etcd has the sto
 // legacy is where etcd's data was before there were epochs.
 const legacy = "data"
 
+// unowned is the epoch of a store that nobody has had yet.
+var unowned = epoch{owner: Generation{Nonce: "none"}}
+
 // claimPause is how long to wait before the store is tried again that somebody
 // has still open.
 const claimPause = 200 * time.Millisecond
@@ -93,11 +96,12 @@ func (l *Launcher) first(ctx context.Context) (string, error) {
 	if l.Initialized {
 		return "", l.missing("it holds none of etcd's directories")
 	}
-	dir := filepath.Join(l.Share, next.String())
-	if err := os.Mkdir(dir, 0o700); err != nil {
+	// It has the same name whoever makes it, and is taken like any other: of
+	// several that are the first, one gets it.
+	if err := os.Mkdir(filepath.Join(l.Share, unowned.String()), 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return "", fmt.Errorf("make directory of etcd's store: %w", err)
 	}
-	return dir, nil
+	return l.take(ctx, unowned.String(), next)
 }
 
 // missing is the refusal to make an empty store for a cluster that has had one.

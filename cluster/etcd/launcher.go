@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"sync"
 	"syscall"
@@ -90,12 +91,17 @@ func (l *Launcher) run(ctx context.Context, dir string) (int, error) {
 	if err != nil {
 		return 1, fmt.Errorf("look at etcd's store: %w", err)
 	}
+	link, err := linkTo(dir)
+	if err != nil {
+		return 1, err
+	}
+	defer os.RemoveAll(filepath.Dir(link))
 	run, end := context.WithCancelCause(ctx)
 	defer end(nil)
 	// The kernel ends etcd with the thread that has started it.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	cmd := exec.CommandContext(run, l.Command[0], append(l.Command[1:len(l.Command):len(l.Command)], "--data-dir="+dir)...)
+	cmd := exec.CommandContext(run, l.Command[0], append(l.Command[1:len(l.Command):len(l.Command)], "--data-dir="+link)...)
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
@@ -125,6 +131,22 @@ func (l *Launcher) run(ctx context.Context, dir string) (int, error) {
 	}
 	l.Log.Error("etcd has ended by itself", "how", cmd.ProcessState.String())
 	return max(cmd.ProcessState.ExitCode(), 1), nil
+}
+
+// linkTo returns the path of a link, on the group's own disk, to the store. By it
+// etcd can open the store, but not make one: by the time that it is started,
+// a successor may have taken the store from us, and where a path leads to nothing
+// etcd makes a new store, which it would then serve.
+func linkTo(dir string) (string, error) {
+	own, err := os.MkdirTemp("", "etcd-")
+	if err != nil {
+		return "", fmt.Errorf("make room for a link to etcd's store: %w", err)
+	}
+	link := filepath.Join(own, "store")
+	if err := os.Symlink(dir, link); err != nil {
+		return "", errors.Join(fmt.Errorf("make a link to etcd's store: %w", err), os.RemoveAll(own))
+	}
+	return link, nil
 }
 
 // startBeside starts what runs beside etcd; wait waits for it, and ends it if

@@ -233,6 +233,30 @@ func TestManyStartersOneStore(t *testing.T) {
 	}
 }
 
+func TestEtcdMakesNoStoreWhereItsOwnWas(t *testing.T) {
+	l := newLauncher(t, 1, "a")
+	mustRun(t, l)
+	// The store is taken after etcd was started, and before it opens it.
+	started, goOn := filepath.Join(t.TempDir(), "started"), filepath.Join(t.TempDir(), "go")
+	l.Command = []string{"/bin/sh", "-c", "touch " + started + "; while [ ! -e " + goOn + " ]; do sleep 0.01; done; " + etcdLike("exit 0")[2], "etcd"}
+	done := make(chan error, 1)
+	go func() {
+		_, err := l.Run(bounded(t))
+		done <- err
+	}()
+	awaitFile(t, started)
+	if _, err := l.next(2, "b").claim(bounded(t)); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(goOn, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	<-done
+	if got := names(t, l.Share); got != "epoch-3.2.b" {
+		t.Errorf("there is %s", got)
+	}
+}
+
 func TestItEndsEtcdKindly(t *testing.T) {
 	l := newLauncher(t, 1, "a")
 	l.Command = etcdLike(`trap 'touch "$dir/ended"; exit 0' TERM; touch "$dir/started"; while :; do sleep 0.05; done`)
