@@ -56,7 +56,7 @@ func (c *cluster) up(ctx context.Context) error {
 		{"image", "load", filepath.Join(c.bin, "conformance", "images")},
 		up,
 		// The suite makes hundreds of clients: none has to ask a program.
-		{"kubeconfig", "--merge", "--embed"},
+		{"kubeconfig", clusterName, "--merge", "--embed"},
 	} {
 		if err := c.call(ctx, args...); err != nil {
 			return err
