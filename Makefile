@@ -8,7 +8,7 @@ SHELL := /bin/bash
 VERSION    ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 BIN        := bin
 CLUSTER    ?= frankenetes
-FUZZTIME   ?= 30s
+FUZZTIME   ?= 10s
 SUDO       := $(if $(filter 0,$(shell id -u)),,sudo)
 BUSYBOX    := /bin/busybox
 GO         := go
@@ -59,7 +59,7 @@ unit: deps ## Run the unit tests with the race detector
 	CGO_ENABLED=1 $(GO) test -race -timeout 20m $(shell $(GO) list ./... | grep -v /test/) ./test/azurefiles
 
 .PHONY: fuzz
-fuzz: deps ## Run every fuzz target for FUZZTIME, 30s each
+fuzz: deps ## Run every fuzz target for FUZZTIME, 10s each
 	@GO=$(GO) hack/fuzz $(FUZZTIME)
 
 .PHONY: e2e
