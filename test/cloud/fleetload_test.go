@@ -84,7 +84,9 @@ func (f *fleet) load(ctx context.Context, m *member) {
 		if !op.may(m) {
 			continue
 		}
-		if !f.do(ctx, m, op) {
+		// What was asked for last is waited for: given up, it would be done at
+		// some later time, when the group has been found as it was before.
+		if !f.do(context.WithoutCancel(ctx), m, op) {
 			return
 		}
 		// What has an end must have come to it, or nobody knows what the next
