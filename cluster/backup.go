@@ -36,7 +36,7 @@ func (o *Operator) Backup(ctx context.Context, opts BackupOptions, w io.Writer) 
 		return backup.Manifest{}, err
 	}
 	b := &saving{subject: s, options: opts, to: w}
-	if b.share, err = o.cloud.OpenShare(s.storage.account, s.storage.key, s.storage.files, etcdShare); err != nil {
+	if b.share, err = s.storage.open(o.cloud, etcdShare); err != nil {
 		return b.manifest, err
 	}
 	if opts.Snapshot == "" {
@@ -159,7 +159,7 @@ func (o *Operator) Snapshots(ctx context.Context, name string) ([]cloud.FileInfo
 	if err != nil {
 		return nil, err
 	}
-	share, err := o.cloud.OpenShare(s.storage.account, s.storage.key, s.storage.files, etcdShare)
+	share, err := s.storage.open(o.cloud, etcdShare)
 	if err != nil {
 		return nil, err
 	}

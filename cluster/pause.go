@@ -32,19 +32,24 @@ func (o *Operator) Pause(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	nodes := s.record.Spec.nodesStep()
-	steps := []Step{
-		{Name: nodes, Run: s.stopNodes},
-		{Name: "Pods", Needs: []string{nodes}, Run: s.stopPods},
-		{Name: "Controllers", Run: s.stopControllers},
-		{Name: "API server", Needs: []string{nodes, "Controllers"}, Run: s.stopAPIServer},
-		{Name: "etcd", Needs: []string{"API server"}, Run: s.stopEtcd},
-		{Name: "Nothing left", Needs: []string{"etcd", "Pods"}, Run: s.checkGone},
-	}
+	steps := append(s.pauseSteps(),
+		Step{Name: "etcd", Needs: []string{"API server"}, Run: s.stopEtcd},
+		Step{Name: "Nothing left", Needs: []string{"etcd", "Pods"}, Run: s.checkGone})
 	if s.subnet != "" {
 		steps = append(steps, Step{Name: "Network", Needs: []string{"etcd", "Pods"}, Run: s.stopNetwork})
 	}
 	return run(ctx, steps, o.progress)
+}
+
+// pauseSteps are the steps of a pause before etcd's: what writes goes first.
+func (s *subject) pauseSteps() []Step {
+	nodes := s.record.Spec.nodesStep()
+	return []Step{
+		{Name: nodes, Run: s.stopNodes},
+		{Name: "Pods", Needs: []string{nodes}, Run: s.stopPods},
+		{Name: "Controllers", Run: s.stopControllers},
+		{Name: "API server", Needs: []string{nodes, "Controllers"}, Run: s.stopAPIServer},
+	}
 }
 
 func (s *subject) stopNodes(ctx context.Context) (string, error) {

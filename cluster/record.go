@@ -73,6 +73,11 @@ type storage struct {
 	account, key, files string
 }
 
+// open returns one of the shares.
+func (st storage) open(c *cloud.Connection, name string) (*cloud.Share, error) {
+	return c.OpenShare(st.account, st.key, st.files, name)
+}
+
 // openStorage finds the storage account of the cluster's resource group; its
 // account is empty when there is none.
 func openStorage(ctx context.Context, c *cloud.Connection, name string) (storage, error) {
@@ -96,7 +101,7 @@ func load(ctx context.Context, c *cloud.Connection, name string) (*Record, stora
 	if st.account == "" {
 		return nil, st, missing
 	}
-	share, err := c.OpenShare(st.account, st.key, st.files, recordShare)
+	share, err := st.open(c, recordShare)
 	if err != nil {
 		return nil, st, err
 	}
@@ -120,7 +125,7 @@ func load(ctx context.Context, c *cloud.Connection, name string) (*Record, stora
 
 // save writes a cluster's record.
 func (r *Record) save(ctx context.Context, c *cloud.Connection, st storage) error {
-	share, err := c.OpenShare(st.account, st.key, st.files, recordShare)
+	share, err := st.open(c, recordShare)
 	if err != nil {
 		return err
 	}

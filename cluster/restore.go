@@ -86,7 +86,7 @@ func (opts RestoreOptions) record() (*Record, error) {
 }
 
 func (s *subject) uploadStore(ctx context.Context, opts RestoreOptions) (string, error) {
-	share, err := s.cloud.OpenShare(s.storage.account, s.storage.key, s.storage.files, etcdShare)
+	share, err := s.storage.open(s.cloud, etcdShare)
 	if err != nil {
 		return "", err
 	}

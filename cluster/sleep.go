@@ -52,7 +52,7 @@ func (o *Operator) Sleeper(ctx context.Context, name string, endEtcd func(contex
 	if err != nil {
 		return sleep.Watch{}, err
 	}
-	share, err := o.cloud.OpenShare(s.storage.account, s.storage.key, s.storage.files, recordShare)
+	share, err := s.storage.open(o.cloud, recordShare)
 	if err != nil {
 		return sleep.Watch{}, err
 	}
@@ -77,13 +77,7 @@ func (o *Operator) Sleeper(ctx context.Context, name string, endEtcd func(contex
 // pauseFromInside is a pause whose last step ends who does it: what comes after
 // etcd when somebody else pauses the cluster comes before it.
 func (s *subject) pauseFromInside(ctx context.Context, endEtcd func(context.Context) error) error {
-	nodes := s.record.Spec.nodesStep()
-	steps := []Step{
-		{Name: nodes, Run: s.stopNodes},
-		{Name: "Pods", Needs: []string{nodes}, Run: s.stopPods},
-		{Name: "Controllers", Run: s.stopControllers},
-		{Name: "API server", Needs: []string{nodes, "Controllers"}, Run: s.stopAPIServer},
-	}
+	steps := s.pauseSteps()
 	last := []string{"API server", "Pods"}
 	if s.subnet != "" {
 		steps = append(steps, Step{Name: "Network", Needs: last, Run: s.stopNetwork})
@@ -117,7 +111,7 @@ func (s *subject) sleepNote(ctx context.Context) (*sleep.Note, error) {
 	if s.record.Spec.Sleep.After.Duration == 0 {
 		return nil, nil
 	}
-	share, err := s.cloud.OpenShare(s.storage.account, s.storage.key, s.storage.files, recordShare)
+	share, err := s.storage.open(s.cloud, recordShare)
 	if err != nil {
 		return nil, err
 	}
@@ -130,7 +124,7 @@ const fallTime = 2 * time.Minute
 // awaitAsleep waits for a cluster that is falling asleep, so that nothing of it
 // is taken away again that is started now, and forgets what was noted of it.
 func (s *subject) awaitAsleep(ctx context.Context) error {
-	share, err := s.cloud.OpenShare(s.storage.account, s.storage.key, s.storage.files, recordShare)
+	share, err := s.storage.open(s.cloud, recordShare)
 	if err != nil {
 		return err
 	}
